@@ -1,0 +1,1 @@
+"""A Singer tap for affiliate-network reports that are made by export jobs."""

@@ -1,0 +1,8 @@
+"""Run the tap: `python -m tap_affiliate_reports`."""
+
+from __future__ import annotations
+
+from tap_affiliate_reports.tap import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,493 @@
+"""The export flow: schedule, poll, download; the only loop that sleeps.
+
+All exports of a source share one queue, in the order in which they will be taken. At most
+`max_concurrent_jobs` of them are in flight or spooled at once. The flow moves when it is asked to:
+`take` waits for one export, `tick` does what is due without waiting. Downloads run beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.errors import (
+    DamagedFile,
+    ExportFailed,
+    ExportTimedOut,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    TapError,
+    Unauthorized,
+    Unavailable,
+)
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
+from tap_affiliate_reports.formats import Summary
+from tap_affiliate_reports.http import NotReady
+
+MAX_DOWNLOADS = 3
+MAX_FAILURES = 3
+LONGEST_PAUSE = 30.0
+HEARTBEAT = 30.0
+# A failed job is replayed after this many poll intervals, then after twice as many.
+REPLAY_PAUSE = 5
+
+logger = logging.getLogger(__name__)
+
+
+class Step(Enum):
+    """Where an export stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DOWNLOADING = "downloading"
+    READY = "ready"
+    LEFT = "left"
+    FAILED = "failed"
+    DONE = "done"
+
+
+UNDER_WAY = frozenset({Step.RUNNING, Step.PAUSED, Step.DOWNLOADING, Step.READY})
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """The file of one export, whole and checked."""
+
+    job: ExportJob
+    finished_at: datetime
+    path: Path
+    summary: Summary
+    seconds_waited: float
+
+
+@dataclass(eq=False)
+class Export:
+    """One window's export on its way; what is above the line is given, the rest is progress.
+
+    `is_fresh` judges a file by when it was finished and the service's time; `check` looks into a
+    stored file and raises DamagedFile where another download may help. `known_job` was noted for
+    the same request before. `was_loaded` says that the warehouse has rows of it.
+    """
+
+    stream: str
+    window: str
+    request: ExportRequest
+    is_fresh: Callable[[datetime, datetime], bool]
+    check: Callable[[Path, Summary], None]
+    known_job: str = ""
+    was_loaded: bool = False
+    # ------------------------------------------------------------------
+    step: Step = Step.QUEUED
+    job: ExportJob | None = None
+    landed: tuple[Path, Summary] | NotReady | TapError | None = None
+    result: ResultFile | None = None
+    error: TapError | None = None
+    left_because: str = ""
+    left_for_quota: bool = False
+    exports_spent: int = 0
+    failures: int = 0
+    began: float = 0.0
+    asked: float = 0.0
+    next_try: float = 0.0
+    # Seen running since it was asked for: its file will be fresh whatever dates it shows.
+    seen_running: bool = False
+    # Replayed, and the date of the file that the replay is to replace.
+    replayed: bool = False
+    stale_at: datetime | None = None
+    take_as_is: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.window}"
+
+    @property
+    def needs_export(self) -> bool:
+        """Whether this will spend one of the account's exports."""
+        return self.step is Step.QUEUED and not self.known_job and not self.request.synchronous
+
+    @property
+    def percent(self) -> str:
+        """How far the service says its job is."""
+        return str(self.job.percent) if self.job and self.job.percent is not None else "?"
+
+    def leave(self, because: str, *, is_quota: bool = False) -> None:
+        """Leave the window as it is in this run."""
+        self.step, self.left_because, self.left_for_quota = Step.LEFT, because, is_quota
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a source may be asked; seconds for times."""
+
+    max_exports: int = 90
+    max_concurrent_jobs: int = 5
+    poll_interval: float = 2.0
+    job_timeout: float = 3600.0
+
+
+@dataclass
+class ExportFlow:
+    """Brings the files of many exports, in order, with a bounded number under way."""
+
+    source: ExportSource
+    clock: Clock
+    spool: Path
+    limits: Limits = field(default_factory=Limits)
+    spent: int = 0
+    quota_line: str = ""
+    _queue: list[Export] = field(default_factory=list)
+    _names: int = 0
+    _heartbeat_due: float = 0.0
+    _landed: threading.Event = field(default_factory=threading.Event)
+
+    def plan(self, exports: Iterable[Export], *, last: Callable[[Export], bool]) -> None:
+        """Queue exports in the order of taking; where `last` holds, quota goes to the others first.
+
+        Exports for which the quota does not suffice are left at once.
+        """
+        self._queue.extend(exports)
+        left = self.limits.max_exports - self.spent
+        for export in sorted((e for e in self._queue if e.needs_export), key=last):
+            left -= 1
+            if left < 0:
+                export.leave(self._max_exports_line(), is_quota=True)
+
+    @property
+    def exports_needed(self) -> int:
+        """The number of exports that what is queued will spend."""
+        return sum(export.needs_export for export in self._queue)
+
+    def take(self, export: Export) -> ResultFile | None:
+        """Wait for one export's file; None where it was left as it is. Raises what went wrong."""
+        while True:
+            self._advance()
+            if export.step is Step.QUEUED:  # what is taken now never waits for a place
+                self._attempt(export, self._start)
+            if export.step is Step.READY:
+                return export.result
+            if export.step is Step.LEFT:
+                return None
+            if export.error is not None:
+                raise export.error
+            self._wait()
+
+    def tick(self) -> None:
+        """Do what is due, without waiting."""
+        self._advance()
+
+    def release(self, export: Export) -> None:
+        """Give up an export's place, and its file."""
+        export.step = Step.DONE
+        if export.result is not None:
+            export.result.path.unlink(missing_ok=True)
+        if export in self._queue:
+            self._queue.remove(export)
+
+    def abandon(self, stream: str) -> None:
+        """Give up whatever of a stream is still queued, under way or spooled."""
+        for export in [export for export in self._queue if export.stream == stream]:
+            self.release(export)
+
+    # Moving
+
+    def _advance(self) -> None:
+        self._landed.clear()
+        now = self.clock.monotonic()
+        for export in list(self._queue):
+            if export.step is Step.DOWNLOADING and export.landed is not None:
+                self._attempt(export, self._take_landed)
+            elif export.step is Step.RUNNING and now >= export.next_try:
+                self._attempt(export, self._poll)
+            elif export.step is Step.PAUSED and now >= export.next_try:
+                self._attempt(export, self._replay)
+        under_way = sum(export.step in UNDER_WAY for export in self._queue)
+        for export in list(self._queue):
+            if under_way >= self.limits.max_concurrent_jobs:
+                break
+            if export.step is Step.QUEUED:
+                self._attempt(export, self._start)
+                under_way += export.step in UNDER_WAY
+
+    def _attempt(self, export: Export, action: Callable[[Export], None]) -> None:
+        try:
+            action(export)
+        except Unauthorized:
+            raise
+        except RateLimited as error:
+            # A longer wait than we may make: nothing more can be asked in this run.
+            for other in self._queue:
+                if other.step not in {Step.READY, Step.FAILED, Step.LEFT}:
+                    other.leave(str(error), is_quota=True)
+        except TapError as error:
+            export.step, export.error = Step.FAILED, error
+
+    def _wait(self) -> None:
+        now = self.clock.monotonic()
+        if now >= self._heartbeat_due:
+            if self._heartbeat_due:
+                self._log_heartbeat()
+            self._heartbeat_due = now + HEARTBEAT
+        due = [e.next_try for e in self._queue if e.step in {Step.RUNNING, Step.PAUSED}]
+        pause = max(0.0, min(due, default=now + LONGEST_PAUSE) - now)
+        if any(export.step is Step.DOWNLOADING for export in self._queue):
+            self._landed.wait(pause)
+        else:
+            self.clock.sleep(pause)
+
+    def _log_heartbeat(self) -> None:
+        waiting = [e for e in self._queue if e.step in UNDER_WAY and e.step is not Step.READY]
+        told = ", ".join(f"{e} ({e.percent}%)" for e in waiting)
+        logger.info("waiting for %d jobs: %s", len(waiting), told)
+
+    # One export
+
+    def _start(self, export: Export) -> None:
+        export.began = self.clock.monotonic()
+        if not export.known_job:
+            self._schedule(export)
+            return
+        self._asked(export)
+        try:
+            job = self.source.poll(export.known_job)
+        except NotFound:
+            self._gone(export, export.known_job)
+        except Unavailable as error:
+            export.job = ExportJob(export.known_job, JobState.RUNNING)
+            self._poll_again(export, error)
+        else:
+            self._judge(export, job)
+
+    def _schedule(self, export: Export) -> None:
+        if not export.request.synchronous:
+            # What was planned to be spent comes before an export that turned out to be needed.
+            promised = self.exports_needed if export.known_job else 0
+            if self.quota_line or self.spent + promised >= self.limits.max_exports:
+                export.leave(self.quota_line or self._max_exports_line(), is_quota=True)
+                return
+            self.spent += 1
+            export.exports_spent += 1
+        self._asked(export)
+        try:
+            job = self.source.schedule(export.request)
+        except RateLimited as error:
+            # Only this endpoint has a quota of its own: replays and downloads go on.
+            self.spent -= 1
+            export.exports_spent -= 1
+            self.quota_line = str(error)
+            export.leave(self.quota_line, is_quota=True)
+            return
+        if job.id:
+            logger.info("scheduled %s: job %s (%s)", export, job.id, job.word)
+        if job.state is JobState.RUNNING:
+            # It may be an old job, finished long ago: only a poll tells.
+            export.job, export.step = job, Step.RUNNING
+            export.next_try = self.clock.monotonic()
+        else:
+            self._judge(export, job)
+
+    def _poll(self, export: Export) -> None:
+        job = export.job
+        assert job is not None  # noqa: S101 # a running export has a job
+        if self.clock.monotonic() - export.asked > self.limits.job_timeout:
+            msg = (
+                f"{export}: job {job.id} was not done after {self.limits.job_timeout:g} s "
+                f"(job_timeout_seconds); its last state was {job.word or 'unknown'}"
+                + (f" ({job.message})" if job.message else "")
+                + ". The next sync asks for it again"
+            )
+            raise ExportTimedOut(msg)
+        try:
+            job = self.source.poll(job.id)
+        except Unavailable as error:
+            self._poll_again(export, error)
+        except NotFound:
+            self._gone(export, job.id)
+        else:
+            self._judge(export, job)
+
+    def _poll_again(self, export: Export, error: Unavailable) -> None:
+        logger.warning("%s: polling failed, the job goes on: %s", export, error)
+        export.step = Step.RUNNING
+        self._pause(export)
+
+    def _judge(self, export: Export, job: ExportJob) -> None:
+        export.job = job
+        if job.state is JobState.FAILED:
+            self._failed(export, job)
+        elif job.state is JobState.READY and self._may_be_taken(export, job):
+            self._fetch(export, job)
+        elif job.state is JobState.READY and not export.replayed:
+            self._replay(export)
+        else:
+            # A job that was replayed may show its old file for a while.
+            export.seen_running = export.seen_running or job.state is JobState.RUNNING
+            export.step = Step.RUNNING
+            self._pause(export)
+
+    def _may_be_taken(self, export: Export, job: ExportJob) -> bool:
+        if export.seen_running or export.take_as_is or not job.id:
+            return True
+        if export.replayed:
+            return job.finished_at is None or job.finished_at != export.stale_at
+        return job.finished_at is not None and export.is_fresh(
+            job.finished_at, self.source.server_now()
+        )
+
+    def _replay(self, export: Export) -> None:
+        job = export.job
+        assert job is not None  # noqa: S101 # only a job that is known is replayed
+        self._asked(export)
+        try:
+            replayed = self.source.replay(job.id)
+        except Forbidden as error:
+            self._replay_refused(export, job, error)
+            return
+        except NotFound:
+            self._gone(export, job.id)
+            return
+        logger.info("replayed %s: job %s (%s)", export, replayed.id, replayed.word)
+        export.replayed = True
+        export.stale_at = job.finished_at if replayed.id == job.id else None
+        if replayed.state is JobState.FAILED:
+            # The answer still tells how the last run ended.
+            replayed = replace(replayed, state=JobState.RUNNING)
+        self._judge(export, replayed)
+
+    def _replay_refused(self, export: Export, before: ExportJob, error: Forbidden) -> None:
+        # A replay that is already running is refused too, so look before giving up.
+        job = self.source.poll(before.id)
+        moved = job.state is JobState.READY and job.finished_at != before.finished_at
+        if job.state is JobState.RUNNING or moved:
+            export.replayed, export.stale_at = True, before.finished_at
+            self._judge(export, job)
+        elif job.state is JobState.FAILED:
+            msg = (
+                f"{export}: job {job.id} ended as {job.word}: {job.message}; "
+                f"its replay was refused: {error}"
+            )
+            raise ExportFailed(msg)
+        elif export.was_loaded:
+            logger.warning("%s: left as it was loaded: the replay of job %s was refused: %s",
+                           export, job.id, error)  # fmt: skip
+            export.leave("the replay was refused")
+        else:
+            logger.warning("%s: loaded as job %s made it at %s: its replay was refused: %s",
+                           export, job.id, job.finished_at, error)  # fmt: skip
+            export.take_as_is = True
+            self._judge(export, job)
+
+    def _failed(self, export: Export, job: ExportJob) -> None:
+        export.failures += 1
+        words = f"job {job.id} ended as {job.word}" + (f": {job.message}" if job.message else "")
+        if export.failures >= MAX_FAILURES:
+            msg = (
+                f"{export}: {words} (tried {MAX_FAILURES} times). "
+                "If the report is too large for one job, set a smaller window"
+            )
+            raise ExportFailed(msg)
+        logger.warning("%s: %s; it is replayed", export, words)
+        export.step = Step.PAUSED
+        pause = REPLAY_PAUSE * self.limits.poll_interval * export.failures
+        export.next_try = self.clock.monotonic() + pause
+
+    def _gone(self, export: Export, job_id: str) -> None:
+        if export.exports_spent:
+            msg = f"{export}: the service no longer knows job {job_id}, made for this export"
+            raise ExportFailed(msg)
+        logger.info("%s: job %s is gone; it is exported anew", export, job_id)
+        export.replayed = False
+        self._schedule(export)
+
+    def _asked(self, export: Export) -> None:
+        export.asked = self.clock.monotonic()
+        export.seen_running = False
+
+    def _pause(self, export: Export) -> None:
+        now = self.clock.monotonic()
+        pause = max(self.limits.poll_interval, min((now - export.asked) / 10, LONGEST_PAUSE))
+        export.next_try = now + pause
+
+    def _max_exports_line(self) -> str:
+        return f"this run may spend {self.limits.max_exports} exports (max_exports)"
+
+    # Downloading
+
+    def _fetch(self, export: Export, job: ExportJob) -> None:
+        export.step, export.landed = Step.DOWNLOADING, None
+        self._names += 1
+        target = self.spool / f"{self._names}.part"
+
+        def download() -> None:
+            try:
+                export.landed = self._download_whole(export, job, target)
+            except TapError as error:
+                export.landed = error
+            except Exception as error:  # raised where the export is taken
+                export.landed = TapError(f"{export}: {error!r}")
+            self._landed.set()
+
+        # A daemon, because a sync that is told to stop does not wait for a download.
+        threading.Thread(target=download, name=f"download {export}", daemon=True).start()
+
+    def _take_landed(self, export: Export) -> None:
+        landed, export.landed = export.landed, None
+        job = export.job
+        assert job is not None  # noqa: S101 # it was downloaded
+        if isinstance(landed, NotReady):
+            export.step = Step.RUNNING
+            self._pause(export)
+        elif isinstance(landed, NotFound):
+            # The job is known but its file is not kept any longer.
+            if export.replayed:
+                self._gone(export, job.id)
+            else:
+                self._replay(export)
+        elif isinstance(landed, TapError):
+            raise landed
+        elif landed is not None:
+            export.result = ResultFile(
+                job,
+                job.finished_at or self.source.server_now(),
+                *landed,
+                seconds_waited=self.clock.monotonic() - export.began,
+            )
+            export.step = Step.READY
+
+    def _download_whole(
+        self, export: Export, job: ExportJob, target: Path
+    ) -> tuple[Path, Summary] | NotReady:
+        counts: list[int] = []
+        damage: DamagedFile | None = None
+        for _ in range(MAX_DOWNLOADS):
+            not_ready = self.source.download(export.request, job, target)
+            if not_ready is not None:
+                return not_ready
+            try:
+                summary = self.source.format_of(export.request).inspect(target)
+                export.check(target, summary)
+            except DamagedFile as error:
+                damage = error
+                logger.warning("%s: %s; downloading it again", export, error)
+                continue
+            counts.append(summary.rows)
+            if job.records in {None, summary.rows}:
+                return target, summary
+        if damage is not None:
+            msg = f"{export}: the file of job {job.id} can't be taken: {damage}"
+            raise DamagedFile(msg)
+        if len(set(counts)) > 1:
+            msg = (
+                f"{export}: the file of job {job.id} has another number of rows at each "
+                f"download: {counts}; the service says {job.records}"
+            )
+            raise DamagedFile(msg)
+        logger.warning("%s: the file of job %s has %d rows each time; the service says %s",
+                       export, job.id, counts[0], job.records)  # fmt: skip
+        return target, summary

@@ -1,0 +1,85 @@
+"""What an export is, and the few verbs that a vendor's dialect must speak."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from tap_affiliate_reports.formats import ResultFormat
+from tap_affiliate_reports.http import NotReady
+
+
+class JobState(Enum):
+    """What a vendor's word for a job's state means to the flow."""
+
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What is asked of the service for one window; equal requests are the same export.
+
+    `start` and `end` are inclusive days, both None for a report without dates; `program` is ""
+    for all programs; `synchronous` asks for the rows at once, without a job.
+    """
+
+    report: str
+    start: date | None = None
+    end: date | None = None
+    program: str = ""
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    synchronous: bool = False
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """A job as the service last told it; `id` is "" for a synchronous one.
+
+    `finished_at` is when its file was made, by the service's clock; `records` is the number of
+    rows that the service says it has. Both are None where the service does not tell.
+    """
+
+    id: str
+    state: JobState
+    word: str = ""
+    message: str = ""
+    finished_at: datetime | None = None
+    records: int | None = None
+    percent: int | None = None
+
+
+class ExportSource(Protocol):
+    """A vendor's dialect of the export flow; it never sleeps and never loops.
+
+    Every verb may raise an ApiError; NotFound means that the job, or its file, is gone.
+    """
+
+    def server_now(self) -> datetime:
+        """Return the present moment by the service's clock."""
+        ...
+
+    def schedule(self, request: ExportRequest) -> ExportJob:
+        """Ask for an export; the service may answer with an old job for the same request."""
+        ...
+
+    def poll(self, job_id: str) -> ExportJob:
+        """Return the job as it is now."""
+        ...
+
+    def replay(self, job_id: str) -> ExportJob:
+        """Have a job run again; the answer may name another id. Forbidden where refused."""
+        ...
+
+    def download(self, request: ExportRequest, job: ExportJob, target: Path) -> NotReady | None:
+        """Store a finished job's file in `target`, unless the service says it is not done."""
+        ...
+
+    def format_of(self, request: ExportRequest) -> ResultFormat:
+        """Return how the files of a request are read."""
+        ...

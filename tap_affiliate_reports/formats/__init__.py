@@ -1,0 +1,42 @@
+"""Result files as they lie on disk: checked whole first, then read row by row as text.
+
+Each module here is a ResultFormat; none of them knows where a file came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+MAX_RECORD = 64 * 1024 * 1024
+"""The longest record that is read, in characters or bytes; more is no report."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one pass over a file found.
+
+    `rows` are those after the header; `size` is in bytes, as stored, and `digest` that of the
+    bytes after decompression. `terminated` is false when the last line has no line end: its last
+    value may have been cut short, which a delimited file can't show otherwise.
+    """
+
+    header: list[str]
+    rows: int
+    size: int
+    digest: str
+    terminated: bool
+
+
+class ResultFormat(Protocol):
+    """What the modules of this package offer."""
+
+    def inspect(self, path: Path) -> Summary:
+        """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
+
+    def read_rows(self, path: Path, header: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the rows, each as wide as the header that `inspect` found; null is ""."""

@@ -1,0 +1,136 @@
+"""CSV: UTF-8, or UTF-16 with a byte order mark; plain or gzip.
+
+A file that was cut shows it by an open quote or a short row. A cut inside the last value of the
+last row can't be seen, but for the missing line end.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from typing import IO, TYPE_CHECKING, cast
+
+from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.formats import MAX_RECORD, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from _typeshed import WriteableBuffer
+
+    _Bytes = io.BufferedReader | gzip.GzipFile
+
+MAX_FIELD = 16 * 1024 * 1024
+"""The longest field that is read, in characters."""
+
+_GZIP = b"\x1f\x8b"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HTML = ("<!doctype html", "<html")
+
+
+def inspect(path: Path) -> Summary:
+    """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
+    with path.open("rb") as file:
+        content = _Hashed(_decompressed(file))
+        lines = _Lines(io.BufferedReader(content))
+        rows = _rows(lines)
+        header = next(rows, [])
+        return Summary(
+            header=header,
+            rows=sum(1 for _ in rows),
+            size=path.stat().st_size,
+            digest=content.digest.hexdigest(),
+            terminated=lines.terminated,
+        )
+
+
+def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[str]]:
+    """Yield the rows after the header, in constant memory.
+
+    Raises DamagedFile where `inspect` does, and when `header` is given and not the file's.
+    """
+    with path.open("rb") as file:
+        rows = _rows(_Lines(_decompressed(file)))
+        own = next(rows, [])
+        if header is not None and own != list(header):
+            raise DamagedFile("its header is not the one that was checked")
+        yield from rows
+
+
+def _rows(lines: _Lines) -> Iterator[list[str]]:
+    """Yield the header and the rows, all of one width; blank lines are no rows."""
+    csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
+    reader = csv.reader(lines, strict=True)
+    width = 0
+    try:
+        for row in reader:
+            lines.left = MAX_RECORD
+            if len(row) != width and row:
+                if width:
+                    raise DamagedFile(
+                        f"line {reader.line_num} has {len(row)} fields where the header has {width}"
+                    )
+                if row[0].lstrip().lower().startswith(_HTML):
+                    raise DamagedFile("an HTML page in place of a file")
+                width = len(row)
+            if row:
+                yield row
+    except csv.Error as error:
+        raise DamagedFile(f"line {reader.line_num} is not CSV: {error}") from error
+    except UnicodeError as error:
+        raise DamagedFile(f"unreadable text after line {reader.line_num}: {error}") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DamagedFile(f"unreadable gzip after line {reader.line_num}: {error}") from error
+
+
+def _decompressed(file: io.BufferedReader) -> _Bytes:
+    return gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
+
+
+class _Lines:
+    """The lines of a stream as text, with the line ends they have, without U+0000.
+
+    `left` is how many characters may still come; whoever reads records sets it back after each.
+    """
+
+    def __init__(self, stream: _Bytes) -> None:
+        self._stream = stream
+        self.left = MAX_RECORD
+        self.terminated = True
+
+    def __iter__(self) -> Iterator[str]:
+        encoding = "utf-16" if self._stream.peek(2)[:2] in _UTF_16 else "utf-8-sig"
+        last = "\n"
+        with io.TextIOWrapper(cast("IO[bytes]", self._stream), encoding, newline="") as text:
+            while line := text.readline(MAX_RECORD + 1):
+                self.left -= len(line)
+                if self.left < 0:
+                    raise DamagedFile(f"a record of more than {MAX_RECORD} characters")
+                last = line
+                yield line.replace("\0", "") if "\0" in line else line
+        self.terminated = last.endswith(("\n", "\r"))
+
+
+class _Hashed(io.RawIOBase):
+    """A stream that digests what is read from it."""
+
+    def __init__(self, stream: _Bytes) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        count = self._stream.readinto(buffer)
+        self.digest.update(memoryview(buffer)[:count])
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

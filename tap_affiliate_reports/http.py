@@ -1,0 +1,397 @@
+"""One client for every vendor: auth, time-outs, retries, rate limits, redaction, downloads."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import random
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import requests
+from requests.auth import AuthBase
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.errors import (
+    ApiError,
+    FileError,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+)
+
+ATTEMPTS = 6
+BACKOFF_BASE = 1.0
+BACKOFF_CAP = 60.0
+MAX_REDIRECTS = 5
+MAX_JSON_BYTES = 256 * 1024 * 1024
+CHUNK = 256 * 1024
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+LIMIT_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
+RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
+
+# What requests and urllib3 raise when a connection fails or a body stops short.
+CONNECTION_ERRORS = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+logger = logging.getLogger(__name__)
+# No number of an answer passes through a float.
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+Query = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds to wait for a connection, and between two bytes of an answer."""
+
+    connect: float = 10.0
+    read: float = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the service, its body read and its JSON decoded."""
+
+    status: int
+    headers: Mapping[str, str]
+    document: Any
+
+
+@dataclass(frozen=True)
+class NotReady:
+    """The service's answer to a download that came too early: its document about the job."""
+
+    document: Any
+
+
+class _TryAgain(ApiError):
+    def __init__(self, message: str, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+class NoAuth(AuthBase):
+    """Sends no credentials, not even those that requests would find in a .netrc file."""
+
+    @override
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class _NoDebug(logging.Filter):
+    # urllib3 prints the path and query of signed links at DEBUG.
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.DEBUG
+
+
+def backoff(attempt: int, random_unit: float) -> float:
+    """Return the pause after a failed attempt (counted from 0), in seconds, jittered by half."""
+    return min(BACKOFF_CAP, BACKOFF_BASE * 2.0**attempt) * (0.5 + random_unit / 2)
+
+
+def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that the service asks to wait: Retry-After, else RateLimit-Reset."""
+    value = headers.get("Retry-After", "").strip()
+    if value:
+        with contextlib.suppress(ValueError):
+            return max(0.0, float(value))
+        with contextlib.suppress(ValueError, TypeError):
+            return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    for name in RESET_HEADERS:
+        with contextlib.suppress(ValueError):
+            seconds = float(headers.get(name, ""))
+            # Some services give the moment of the reset instead of the seconds until then.
+            return max(0.0, seconds - now.timestamp() if seconds > 1e9 else seconds)
+    return None
+
+
+def is_loopback(host: str | None) -> bool:
+    """Tell whether a URL's host is this machine."""
+    if host is None:
+        return False
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return what decides whether credentials may be sent: scheme, host and port."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port
+
+
+def service_words(document: Any, text: str) -> str:
+    """Return what the service itself says of an error, in one line of at most 300 characters."""
+    if isinstance(document, dict):
+        nested = document.get("error")
+        if isinstance(nested, dict):
+            document = {"Message": nested.get("message"), "Errors": nested.get("code")}
+        words = [str(document.get("Message") or document.get("message") or "")]
+        errors = document.get("Errors")
+        words.extend(
+            f"{error.get('Field', '')}: {error.get('Message', '')}".strip(": ")
+            for error in (errors if isinstance(errors, list) else [])
+            if isinstance(error, dict)
+        )
+        said = "; ".join(word for word in words if word)
+        if said:
+            return said[:300]
+    plain = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(plain.split())[:300]
+
+
+def is_error_document(document: Any) -> bool:
+    """Tell an error that came with HTTP 200 from a job whose own state is ERROR (it has an Id)."""
+    return (
+        isinstance(document, dict)
+        and str(document.get("Status", "")).upper() == "ERROR"
+        and not document.get("Id")
+    )
+
+
+@contextlib.contextmanager
+def disk(target: Path) -> Iterator[None]:
+    """Turn what goes wrong with storing a file into a FileError."""
+    try:
+        yield
+    except requests.RequestException:  # an OSError too, but of the network
+        raise
+    except OSError as error:
+        msg = f"can't store a result file in {target.parent}: {error.strerror or error}"
+        raise FileError(msg) from None
+
+
+@dataclass
+class ApiClient:
+    """Speaks to one API origin and sends its credentials nowhere else.
+
+    `secrets` never appear in a message: each is replaced by `***`, the account SID in URLs too.
+    Every call retries 429, 5xx, time-outs and resets, and raises an ApiError when that is over.
+    """
+
+    base_url: str
+    auth: AuthBase
+    headers: Mapping[str, str]
+    clock: Clock
+    secrets: tuple[str, ...] = ()
+    max_wait_seconds: float = 300.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    random_unit: Callable[[], float] = random.random
+    _local: threading.local = field(default_factory=threading.local, repr=False)
+    _offset: timedelta = field(default=timedelta(0), repr=False)
+
+    def __post_init__(self) -> None:
+        pool_logger = logging.getLogger("urllib3.connectionpool")
+        if not any(isinstance(known, _NoDebug) for known in pool_logger.filters):
+            pool_logger.addFilter(_NoDebug())
+
+    # What callers use
+
+    def server_now(self) -> datetime:
+        """Return the present moment by the service's clock, as its Date headers tell it."""
+        return self.clock.now() + self._offset
+
+    def json(
+        self, path: str, params: Query | None = None, *, method: str = "GET", body: Any = None
+    ) -> Answer:
+        """Send one request below the base URL and return its JSON answer."""
+        url = self.url(path)
+        what = f"{method} {self.redact(url)}"
+
+        def attempt() -> Answer:
+            with self._send(method, url, params=params, json=body) as response:
+                text = self._read(response)
+                document = self._decode(text)
+                self._check(what, response, document, text)
+                if document is None:
+                    msg = f"{what}: the answer is not JSON: {self.scrub(service_words(None, text))}"
+                    raise _TryAgain(msg)
+                return Answer(response.status_code, response.headers, document)
+
+        return self._retry(what, attempt)
+
+    def download(self, path: str, target: Path, params: Query | None = None) -> NotReady | None:
+        """Store the file behind a path or a link in `target`, following redirects to storage.
+
+        Credentials are sent to the API's own origin only. A link that has expired is asked for
+        again, because each attempt begins at `path`.
+        """
+        url = self.url(path)
+        what = f"GET {self.redact(url)}"
+
+        def attempt() -> NotReady | None:
+            with self._follow(url, params) as response:
+                if response.status_code == 202:
+                    return NotReady(self._decode(self._read(response)))
+                if response.status_code != 200:
+                    text = self._read(response)
+                    if origin(response.url) != origin(self.base_url) and (
+                        400 <= response.status_code < 500
+                    ):
+                        msg = f"{what}: the storage link was refused ({response.status_code})"
+                        raise _TryAgain(msg)
+                    self._check(what, response, self._decode(text), text)
+                    msg = f"{what}: unexpected status {response.status_code}"
+                    raise Rejected(msg)
+                with disk(target), target.open("wb") as file:
+                    for chunk in response.iter_content(CHUNK):
+                        file.write(chunk)
+                return None
+
+        return self._retry(what, attempt)
+
+    def url(self, path: str) -> str:
+        """Return the absolute URL of a path, of a relative link, or of a link as it is."""
+        return urljoin(self.base_url, path)
+
+    def redact(self, url: str) -> str:
+        """Return a URL fit for a log: no query, no user, and no secret in its path."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        own = origin(url) == origin(self.base_url)
+        return self.scrub(parts.path if own else f"{parts.scheme}://{host}/...")
+
+    def scrub(self, text: str) -> str:
+        """Return the text with every secret of this client replaced."""
+        for secret in self.secrets:
+            if secret:
+                text = text.replace(secret, "***")
+        return text
+
+    # How it is done
+
+    def _session(self) -> requests.Session:
+        # A session is not promised to be safe to share between threads.
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+        return session
+
+    def _send(self, method: str, url: str, **options: Any) -> requests.Response:
+        own = origin(url) == origin(self.base_url)
+        headers = dict(self.headers) if own else {"Accept": "*/*"}
+        headers.setdefault("User-Agent", self.headers.get("User-Agent", ""))
+        response = self._session().request(
+            method,
+            url,
+            auth=self.auth if own else NoAuth(),
+            headers=headers | options.pop("extra_headers", {}),
+            timeout=(self.timeouts.connect, self.timeouts.read),
+            allow_redirects=False,
+            stream=True,
+            **options,
+        )
+        if own:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                theirs = parsedate_to_datetime(response.headers["Date"])
+                self._offset = theirs.astimezone(timezone.utc) - self.clock.now()
+        return response
+
+    @contextlib.contextmanager
+    def _follow(self, url: str, params: Query | None) -> Iterator[requests.Response]:
+        accept = {"Accept": "application/json, */*;q=0.5"}
+        for _ in range(MAX_REDIRECTS):
+            own = origin(url) == origin(self.base_url)
+            with self._send(
+                "GET", url, params=params, extra_headers=accept if own else {}
+            ) as answer:
+                if answer.status_code not in REDIRECTS or "Location" not in answer.headers:
+                    yield answer
+                    return
+                url, params = urljoin(answer.url, answer.headers["Location"]), None
+            scheme, host, _port = origin(url)
+            if scheme != "https" and not (scheme == "http" and is_loopback(host)):
+                msg = f"the download was redirected to {self.redact(url)}, which is not https"
+                raise Rejected(msg)
+        msg = f"the download was redirected more than {MAX_REDIRECTS} times"
+        raise Rejected(msg)
+
+    def _read(self, response: requests.Response) -> str:
+        body = bytearray()
+        for chunk in response.iter_content(CHUNK):
+            body += chunk
+            if len(body) > MAX_JSON_BYTES:
+                msg = (
+                    f"{self.redact(response.url)}: the answer is larger than {MAX_JSON_BYTES} bytes"
+                )
+                raise Rejected(msg)
+        return body.decode("utf-8", errors="replace").lstrip("\ufeff")
+
+    @staticmethod
+    def _decode(text: str) -> Any:
+        try:
+            return _decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    def _check(self, what: str, response: requests.Response, document: Any, text: str) -> None:
+        status = response.status_code
+        if status < 300 and not is_error_document(document):
+            return
+        words = self.scrub(service_words(document, text))
+        line = f"{what}: HTTP {status}" + (f": {words}" if words else "")
+        if status == 401:
+            raise Unauthorized(f"{line}. The service refuses the credentials: check them")
+        if status == 403:
+            raise Forbidden(f"{line}. The token lacks the scope for this endpoint")
+        if status in {404, 410}:
+            raise NotFound(line)
+        asked = pause_asked_for(response.headers, self.server_now())
+        if status == 429:
+            raise RateLimited(f"{line}. The rate limit is reached", asked)
+        if status in {408, 425} or status >= 500:
+            raise _TryAgain(line, asked)
+        raise Rejected(line)
+
+    def _retry(self, what: str, attempt: Callable[[], T]) -> T:
+        waited = 0.0
+        for number in range(ATTEMPTS):
+            pause = backoff(number, self.random_unit())
+            try:
+                return attempt()
+            except RateLimited as error:
+                pause = max(error.retry_after or 0.0, pause if not error.retry_after else 0.0)
+                if number == ATTEMPTS - 1 or waited + pause > self.max_wait_seconds:
+                    raise
+                reason = str(error)
+            except _TryAgain as error:
+                reason = str(error)
+                pause = max(pause, min(error.pause or 0.0, self.max_wait_seconds - waited))
+            except CONNECTION_ERRORS as error:
+                # Their texts hold whole URLs, so only the kind of error is told.
+                reason = f"{what}: {type(error).__name__}"
+            except requests.RequestException as error:
+                msg = f"{what}: {type(error).__name__}"
+                raise ApiError(msg) from None
+            if number == ATTEMPTS - 1:
+                break
+            waited += pause
+            logger.info("%s; trying again in %.1f s", reason, pause)
+            self.clock.sleep(pause)
+        msg = f"{reason} (tried {ATTEMPTS} times)"
+        raise Unavailable(msg)

@@ -1,0 +1,46 @@
+"""Singer messages on their way to stdout: whole lines only, whatever interrupts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.singerlib import Message, RecordMessage
+
+BLOCK = 64 * 1024
+
+
+class LineWriter(MsgSpecWriter):
+    """Writes lines in blocks; anything but a record goes out at once, with all before it.
+
+    While a block is being written, `busy` is true and `after_write` is called when it is done: a
+    signal can wait for the line's end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._block = bytearray()
+        self.busy = False
+        self.after_write: Callable[[], None] = lambda: None
+
+    def write_message(self, message: Message) -> None:
+        """Write a message, a record's line perhaps later."""
+        self._block += self.format_message(message)
+        if len(self._block) >= BLOCK or not isinstance(message, RecordMessage):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all lines that are still held back."""
+        self.busy = True
+        try:
+            view = memoryview(bytes(self._block))
+            self._block.clear()
+            out = sys.stdout.buffer
+            while view:
+                # Unbuffered, stdout is raw and a signal can shorten a write.
+                view = view[out.write(view) :]
+            out.flush()
+        finally:
+            self.busy = False
+        self.after_write()

@@ -1,0 +1,34 @@
+"""A fake of the reporting services over real HTTP on loopback, for the demo and the tests."""
+
+from __future__ import annotations
+
+from tap_affiliate_reports.sandbox.faults import (
+    body,
+    close,
+    cut,
+    delay,
+    hang,
+    html_login,
+    reset,
+    status,
+)
+from tap_affiliate_reports.sandbox.impact import Attribute, Job, Report
+from tap_affiliate_reports.sandbox.message import LoggedRequest, Response
+from tap_affiliate_reports.sandbox.sandbox import Sandbox
+
+__all__ = [
+    "Attribute",
+    "Job",
+    "LoggedRequest",
+    "Report",
+    "Response",
+    "Sandbox",
+    "body",
+    "close",
+    "cut",
+    "delay",
+    "hang",
+    "html_login",
+    "reset",
+    "status",
+]

@@ -1,0 +1,218 @@
+"""The account's jobs: scheduling, identical requests, replays, and how a job is told."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from tap_affiliate_reports.sandbox.impact.job import COMPLETED, Job, Outcome
+from tap_affiliate_reports.sandbox.impact.limits import EXPORT, Limits
+from tap_affiliate_reports.sandbox.impact.report import File, Query, Report
+from tap_affiliate_reports.sandbox.impact.wire import Refused
+from tap_affiliate_reports.sandbox.message import Clock
+
+ENDED = {
+    COMPLETED: "CompletedDate",
+    "CANCELLED": "CancelledDate",
+    "FAILED": "FailedDate",
+    "ERROR": "FailedDate",
+}
+
+Params = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Export:
+    """One ReportExport request that counted against the day's quota."""
+
+    time: datetime
+    report_id: str
+    params: Params
+    job_id: str
+    scheduled: bool
+    """False where an identical request had scheduled the job before."""
+
+
+class JobBoard:
+    """Reports and the jobs they were exported by.
+
+    `job_seconds` is how long a run takes, or tells it of each job. `replay_new_id` makes a replay
+    a new job. `job_words` renames state words (`{"COMPLETED": "DONE"}`). `reports` and `jobs` are
+    by id (a report without id by its name); `exports` are those that counted, oldest first.
+    """
+
+    def __init__(
+        self,
+        now: Clock,
+        zone: ZoneInfo,
+        account_sid: str,
+        job_seconds: float | Callable[[Job], float],
+        exports_per_day: int,
+    ) -> None:
+        self.now = now
+        self.zone = zone
+        self.account_sid = account_sid
+        self.base = f"/Mediapartners/{account_sid}"
+
+        self.job_seconds = job_seconds
+        self.limits = Limits(now, zone, exports_per_day)
+        self.replay_new_id = False
+        self.replay_forbidden: bool | Callable[[Job], bool] = False
+        self.job_words: dict[str, str] = {}
+
+        self.reports: dict[str, Report] = {}
+        self.jobs: dict[str, Job] = {}
+        self.exports: list[Export] = []
+        self.replays = 0
+
+        self.lock = threading.Lock()
+        self._outcomes: deque[tuple[str | None, Outcome]] = deque()
+        self._identical: dict[tuple[object, ...], str] = {}
+
+    @property
+    def exports_per_day(self) -> int:
+        """How many ReportExport requests the account has a day."""
+        return self.limits.exports_per_day
+
+    @exports_per_day.setter
+    def exports_per_day(self, count: int) -> None:
+        self.limits.exports_per_day = count
+
+    @property
+    def exports_today(self) -> int:
+        """How many of them it has used on the present day of its zone."""
+        return self.limits.exports_today
+
+    def fail_next(
+        self, status: str = "FAILED", message: str = "", times: int = 1, report: str | None = None
+    ) -> None:
+        """End the next runs (exports and replays) so: any state word, or STUCK for ever running."""
+        self._outcomes.extend([(report, Outcome(status, message))] * times)
+
+    def export(self, report: Report, params: Params, query: Query) -> Job:
+        """Return the job of an identical request, or schedule one; both count."""
+        with self.lock:
+            return self._find_or_schedule(report, str(report.id), params, query)
+
+    def _find_or_schedule(
+        self, report: Report, report_id: str, params: Params, query: Query
+    ) -> Job:
+        now = self.now()
+        if self.limits.exceeded(EXPORT):
+            raise Refused(429, "The account has no exports left today")
+        key = identity(report_id, params)
+        job = self.jobs.get(self._identical.get(key, ""))
+        scheduled = job is None or job.expired(now)
+        if job is None or scheduled:
+
+            def make(moment: datetime) -> File:
+                return self.reports.get(report_id, report).file_at(moment, query)
+
+            job = self._schedule(Job(str(uuid.uuid4()), report_id, params, now, make))
+            self._identical[key] = job.id
+        self.limits.count_export()
+        self.exports.append(Export(now, report_id, params, job.id, scheduled))
+        return job
+
+    def _schedule(self, job: Job) -> Job:
+        job.seconds = self.job_seconds(job) if callable(self.job_seconds) else self.job_seconds
+        job.outcome = self._next_outcome(job.report_id)
+        self.jobs[job.id] = job
+        return job
+
+    def _next_outcome(self, report_id: str) -> Outcome:
+        for index, (wanted, outcome) in enumerate(self._outcomes):
+            if wanted in {None, report_id}:
+                del self._outcomes[index]
+                return outcome
+        return Outcome()
+
+    def job(self, job_id: str, gone: int = 404) -> Job:
+        """Return a job that is still kept; `gone` is the status of one that is not any more."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise Refused(404, f"There is no job {job_id}")
+        if job.expired(self.now()):
+            raise Refused(gone, f"The result of job {job_id} is no longer kept")
+        return job
+
+    def replay(self, job: Job) -> Job:
+        """Run a finished job again, as itself or as a new one."""
+        refused = self.replay_forbidden
+        with self.lock:
+            if callable(refused):
+                refused = refused(job)
+            if refused or not job.replayable or not job.done(self.now()):
+                raise Refused(403, "The job can't be replayed now")
+            self.replays += 1
+            if self.replay_new_id:
+                job = self._successor(job)
+            else:
+                job.replay(self.now())
+            return self._schedule(job)
+
+    def _successor(self, job: Job) -> Job:
+        successor = Job(str(uuid.uuid4()), job.report_id, job.params, self.now(), job.make)
+        successor.replays = job.replays + 1
+        for key, job_id in self._identical.items():
+            if job_id == job.id:
+                self._identical[key] = successor.id
+        return successor
+
+    def document(self, job: Job) -> dict[str, object]:
+        """Tell of a job as the service does: all text, no date is ""."""
+        now = self.now()
+        done, file = job.done(now), job.file(now)
+        well = job.status(now) == COMPLETED
+        dates = {
+            "CreatedDate": job.created,
+            "StartedDate": job.started if now >= job.started else None,
+            "CompletedDate": job.last_completed,
+            "AbandonedDate": None,
+            "CancelledDate": None,
+            "FailedDate": None,
+            "LastProgressUpdateDate": min(now, job.completed) if now >= job.started else None,
+        }
+        if ended := ENDED.get(job.status(now)):
+            dates[ended] = job.completed
+        uri = f"{self.base}/Jobs/{job.id}"
+        return {
+            "Id": job.id,
+            "Type": job.type,
+            "ProgramId": job.params.get("SUBAID", [""])[0],
+            "CreatedBy": self.account_sid,
+            **{name: self._date(moment) for name, moment in dates.items()},
+            "Status": self.word(job, now),
+            "StatusMessage": job.outcome.message if done else "",
+            "RecordsProcessed": self._records(job, file.records if file else 0) if well else "0",
+            "PercentageComplete": str(job.percent(now)),
+            "Replayable": str(job.replayable).lower(),
+            "ResultUri": f"{uri}/Download",
+            "Uri": uri,
+        }
+
+    def _records(self, job: Job, count: int | None) -> str:
+        report = self.reports.get(job.report_id)
+        shown: int | str | None = count
+        if report and report.records_processed:
+            shown = report.records_processed(count)
+        return "" if shown is None else str(shown)
+
+    def _date(self, moment: datetime | None) -> str:
+        return moment.astimezone(self.zone).isoformat(timespec="seconds") if moment else ""
+
+    def word(self, job: Job, now: datetime) -> str:
+        """Return the state word as the service says it."""
+        word = job.status(now)
+        return self.job_words.get(word, word)
+
+
+def identity(report_id: str, query: Params, ignore: set[str] | None = None) -> tuple[object, ...]:
+    """Return what makes two requests identical: the report and every parameter not ignored."""
+    kept = ((name, tuple(values)) for name, values in query.items() if name not in (ignore or ()))
+    return (report_id, *sorted(kept))

@@ -1,0 +1,159 @@
+"""A report: what the list and MetaData say of it, and how its rows and its file are made."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from urllib.parse import quote
+
+from tap_affiliate_reports.sandbox.impact.wire import to_xml
+
+DATE = "Date (yyyy-MM-dd'T'HH:mm:ssZZ)"
+WEB = "https://app.impact.example/reports"
+DATE_FILTERS = (("START_DATE", DATE), ("END_DATE", DATE), ("SUBAID", "String"))
+
+Filters = dict[str, list[str]]
+"""Query parameters other than the dates and the program, with every value given."""
+
+Rows = Iterable[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One column as MetaData lists it."""
+
+    name: str
+    data_type: str = "String"
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a run or an export asks for; no `program` is all of them."""
+
+    start: date | None
+    end: date | None
+    program: str | None
+    filters: Filters
+    format: str = "CSV"
+
+
+@dataclass
+class File:
+    """A finished result; `records` is None where nobody counted them."""
+
+    name: str
+    content: bytes
+    records: int | None
+
+
+@dataclass
+class Report:
+    """One report; every field may be changed while the sandbox runs.
+
+    `rows(start, end, program, filters)` gives lists of text in the order of the columns. `header`
+    overrides the names in the file, `raw` (same arguments) the whole file. `records_processed`
+    takes the true count and gives the one a job shows. `rows_as_of` is `rows` with the moment the
+    job completes put first; `rows` wins where both are set. No `id`: the report is listed without.
+    """
+
+    id: str | None
+    name: str = ""
+    columns: Sequence[Attribute] = ()
+    rows: Callable[[date | None, date | None, str | None, Filters], Rows] | None = None
+    filters: Sequence[tuple[str, str]] = DATE_FILTERS
+    category: str | None = "Performance"
+    api_accessible: bool = True
+    description: str = ""
+    header: Sequence[str] | None = None
+    raw: Callable[[date | None, date | None, str | None, Filters], bytes] | None = None
+    records_processed: Callable[[int | None], int | str | None] | None = None
+    rows_as_of: Callable[[datetime, date | None, date | None, str | None, Filters], Rows] | None = (
+        None
+    )
+    run_uri: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The column names of a file or a record."""
+        return list(self.header or [column.name for column in self.columns])
+
+    def rows_at(self, moment: datetime, query: Query) -> Rows:
+        """Give the rows as they stand at `moment`."""
+        asked = query.start, query.end, query.program, query.filters
+        if self.rows:
+            return self.rows(*asked)
+        return self.rows_as_of(moment, *asked) if self.rows_as_of else []
+
+    def file_at(self, moment: datetime, query: Query) -> File:
+        """Make the result file of a job that completes at `moment`."""
+        name = f"{self.id}.{query.format.lower()}"
+        if self.raw:
+            return File(name, self.raw(query.start, query.end, query.program, query.filters), None)
+        rows = self.rows_at(moment, query)
+        if query.format == "CSV":
+            content, records = _csv(self.names, rows)
+            return File(name, content, records)
+        document = {"Records": self.records(rows)}
+        encoded = to_xml(document) if query.format == "XML" else json.dumps(document).encode()
+        return File(name, encoded, len(document["Records"]))
+
+    def records(self, rows: Rows) -> list[dict[str, str]]:
+        """Rows as the objects of a synchronous run."""
+        names = self.names
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def listed(self, base: str) -> dict[str, object]:
+        """Show the report as in the list; `base` is the account's path."""
+        entry: dict[str, object] = {"Name": self.name}
+        if self.id is not None:
+            entry["Id"] = self.id
+        if self.category is not None:
+            entry["Category"] = self.category
+        entry |= {"Description": self.description, "ApiAccessible": self.api_accessible}
+        if not self.api_accessible:
+            return {**entry, "RunUri": self.run_uri or f"{WEB}/{quote(self.name)}"}
+        return {
+            **entry,
+            "ApiRunUri": f"{base}/Reports/{self.id}",
+            "DeferredApiRunUri": f"{base}/ReportExport/{self.id}",
+            "MetaDataUri": f"{base}/Reports/{self.id}/MetaData",
+        }
+
+    def metadata(self, base: str) -> Mapping[str, object]:
+        """Return the MetaData document."""
+        return {
+            "Name": self.name,
+            "Id": self.id,
+            "Description": self.description,
+            "Filters": [
+                {"Name": name, "DataType": data_type, "Format": ""}
+                for name, data_type in self.filters
+            ],
+            "Attributes": [
+                {
+                    "Name": column.name,
+                    "DataType": column.data_type,
+                    "Description": column.description,
+                }
+                for column in self.columns
+            ],
+            "RunUri": f"{base}/Reports/{self.id}",
+            "Uri": f"{base}/Reports/{self.id}/MetaData",
+        }
+
+
+def _csv(names: Sequence[str], rows: Rows) -> tuple[bytes, int]:
+    buffer = io.BytesIO()
+    text = io.TextIOWrapper(buffer, encoding="utf-8", newline="")
+    writer = csv.writer(text)
+    writer.writerow(names)
+    count = 0
+    for count, row in enumerate(rows, start=1):  # noqa: B007 - the last count is the result
+        writer.writerow(row)
+    text.flush()
+    return buffer.getvalue(), count

@@ -1,0 +1,253 @@
+"""impact.com's partner API as the tap meets it; every knob may be turned while it runs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from tap_affiliate_reports.sandbox.impact.job import Job
+from tap_affiliate_reports.sandbox.impact.jobs import JobBoard, identity
+from tap_affiliate_reports.sandbox.impact.report import Query, Report
+from tap_affiliate_reports.sandbox.impact.wire import Refused, answer, error, page
+from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
+from tap_affiliate_reports.sandbox.storage import Storage
+
+QUERY_WORDS = {"START_DATE", "END_DATE", "SUBAID", "ResultFormat", "RQueryIDx", "Page", "PageSize"}
+
+
+class ImpactSandbox(JobBoard):
+    """Reports, jobs and quota of one account, behind HTTP Basic.
+
+    `company_timezone` is what CompanyInformation says (None: nothing), `timezone` what is true.
+    `forbidden` holds words of paths ("Jobs", "CompanyInformation", "Replay", ...; "JobList" and
+    "ReportList" for the lists alone) that answer 403. `download_mode` "redirect" goes by the
+    storage host, "stream" answers with the bytes.
+    """
+
+    def __init__(
+        self,
+        now: Clock,
+        storage: Storage,
+        *,
+        account_sid: str,
+        auth_token: str,
+        job_seconds: float | Callable[[Job], float],
+        exports_per_day: int,
+        timezone: str,
+    ) -> None:
+        super().__init__(now, ZoneInfo(timezone), account_sid, job_seconds, exports_per_day)
+        self.storage = storage
+        self.auth_token = auth_token
+
+        self.forbidden: set[str] = set()
+        self.jobs_paged: int | None = None
+        self.bare_jobs_array = False
+        self.reports_page_size = 5
+        self.run_page_size = 20_000
+        self.run_offers_next_page = True
+        self.company_timezone: str | None = timezone
+        self.download_mode = "redirect"
+        self.link_seconds: float = 60
+        self.error_as_200 = False
+
+        self.polls = 0
+        self.downloads = 0
+        self._runs: dict[tuple[object, ...], list[dict[str, str]]] = {}
+
+    def add(self, report: Report) -> Report:
+        """Add a report, or replace the one of its id (its name, where it has no id)."""
+        self.reports[report.id or report.name] = report
+        return report
+
+    def remove(self, report_id: str) -> None:
+        """Take a report away; its jobs stay."""
+        del self.reports[report_id]
+
+    def __call__(self, request: LoggedRequest) -> Response | None:
+        """Answer, or None for a path this service does not have."""
+        match request.segments:
+            case ["Mediapartners", sid, *rest] if rest:
+                pass
+            case _:
+                return None
+        endpoint, route = self._route(request, rest)
+        if not route:
+            return None
+        try:
+            self._admit(request, sid, endpoint, rest)
+            response = route()
+        except Refused as refusal:
+            status = 200 if refusal.bad_input and self.error_as_200 else refusal.status
+            response = answer(request, error(str(refusal), refusal.field), status)
+        headers = self.limits.headers(endpoint)
+        if response.status == 429:
+            headers["Retry-After"] = headers["RateLimit-Reset"]
+        if response.status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="impact"'
+        response.headers = {**headers, **response.headers}
+        return response
+
+    def _route(
+        self, request: LoggedRequest, rest: list[str]
+    ) -> tuple[str, Callable[[], Response] | None]:
+        match request.method, rest:
+            case "GET", ["CompanyInformation"]:
+                return "CompanyInformation", lambda: self._company(request)
+            case "GET", ["Reports"]:
+                return "ReportList", lambda: self._list_reports(request)
+            case "GET", ["Reports", report_id, "MetaData"]:
+                return "MetaData", lambda: self._metadata(request, report_id)
+            case "GET", ["Reports", report_id]:
+                return "Run", lambda: self._run(request, report_id)
+            case "GET", ["ReportExport", report_id]:
+                return "ReportExport", lambda: self._export(request, report_id)
+            case "GET", ["Jobs"]:
+                return "JobList", lambda: self._list_jobs(request)
+            case "GET", ["Jobs", job_id]:
+                return "Job", lambda: self._poll(request, job_id)
+            case "GET", ["Jobs", job_id, "Download"]:
+                return "Download", lambda: self._download(request, job_id)
+            case "PUT", ["Jobs", job_id, "Replay"]:
+                return "Replay", lambda: self._replay(request, job_id)
+            case _:
+                return "", None
+
+    def _admit(self, request: LoggedRequest, sid: str, endpoint: str, rest: list[str]) -> None:
+        credentials = f"{self.account_sid}:{self.auth_token}".encode()
+        expected = f"Basic {base64.b64encode(credentials).decode()}"
+        if request.headers.get("Authorization") != expected:
+            raise Refused(401, "Authentication failed")
+        if sid != self.account_sid or {endpoint, *rest} & self.forbidden:
+            raise Refused(403, "The token may not use this endpoint")
+        with self.lock:
+            self.limits.count(endpoint)
+        if self.limits.exceeded(endpoint):
+            raise Refused(429, "Rate limit exceeded")
+
+    @property
+    def _base(self) -> str:
+        return f"/Mediapartners/{self.account_sid}"
+
+    def _company(self, request: LoggedRequest) -> Response:
+        document = {
+            "Id": self.account_sid,
+            "CompanyName": "Sandbox Media",
+            "Currency": "USD",
+            "Country": "US",
+        }
+        if self.company_timezone is not None:
+            document["Timezone"] = self.company_timezone
+        return answer(request, document)
+
+    # Reports
+
+    def _list_reports(self, request: LoggedRequest) -> Response:
+        entries = [report.listed(self.base) for report in self.reports.values()]
+        asked = int(request.first("PageSize") or self.reports_page_size)
+        return answer(
+            request, page(request, "Reports", entries, min(asked, self.reports_page_size))
+        )
+
+    def _report(self, report_id: str) -> Report:
+        report = self.reports.get(report_id)
+        if report is None or not report.api_accessible or report.id is None:
+            raise Refused(404, f"There is no report {report_id}", bad_input=True)
+        return report
+
+    def _metadata(self, request: LoggedRequest, report_id: str) -> Response:
+        return answer(request, self._report(report_id).metadata(self.base))
+
+    def _query(self, request: LoggedRequest) -> Query:
+        def day(name: str) -> date | None:
+            text = request.first(name)
+            try:
+                return date.fromisoformat(text) if text else None
+            except ValueError:
+                raise Refused(400, f"{name} must be yyyy-MM-dd", name, bad_input=True) from None
+
+        start, end = day("START_DATE"), day("END_DATE")
+        if start and end and start > end:
+            raise Refused(400, "END_DATE is before START_DATE", "END_DATE", bad_input=True)
+        filters = {key: value for key, value in request.query.items() if key not in QUERY_WORDS}
+        file_format = (request.first("ResultFormat") or "CSV").upper()
+        if file_format not in {"CSV", "JSON", "XML"}:
+            raise Refused(400, "No such format", "ResultFormat", bad_input=True)
+        return Query(start, end, request.first("SUBAID") or None, filters, file_format)
+
+    def _run(self, request: LoggedRequest, report_id: str) -> Response:
+        report, query = self._report(report_id), self._query(request)
+        key = identity(report_id, request.query, ignore={"Page", "PageSize"})
+        if key not in self._runs or int(request.first("Page") or 1) == 1:
+            self._runs[key] = report.records(report.rows_at(self.now(), query))
+        document = page(request, "Records", self._runs[key], self.run_page_size)
+        if not self.run_offers_next_page:
+            del document["@nextpageuri"]
+        return answer(request, document)
+
+    # Exports and jobs
+
+    def _export(self, request: LoggedRequest, report_id: str) -> Response:
+        report, query = self._report(report_id), self._query(request)
+        job = self.export(report, request.query, query)
+        uri = f"{self.base}/Jobs/{job.id}"
+        return answer(
+            request,
+            {
+                "Status": self.word(job, self.now()),
+                "QueuedUri": uri,
+                "ResultUri": f"{uri}/Download",
+                "ReplayUri": f"{uri}/Replay",
+            },
+        )
+
+    def _list_jobs(self, request: LoggedRequest) -> Response:
+        after, before = request.first("CreatedAfter"), request.first("CreatedBefore")
+        now = self.now()
+        jobs = list(self.jobs.values())
+        jobs.sort(key=lambda job: job.created, reverse=True)
+        entries = [
+            self.document(job)
+            for job in jobs
+            if not job.expired(now)
+            and (not after or job.created >= self._moment(after, "CreatedAfter"))
+            and (not before or job.created < self._moment(before, "CreatedBefore"))
+        ]
+        if self.bare_jobs_array:
+            return answer(request, entries)
+        if self.jobs_paged:
+            return answer(request, page(request, "Jobs", entries, self.jobs_paged))
+        return answer(request, {"Jobs": entries})
+
+    def _moment(self, text: str, name: str) -> datetime:
+        try:
+            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            raise Refused(400, f"{name} must be yyyy-MM-dd", name, bad_input=True) from None
+        return moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
+
+    def _poll(self, request: LoggedRequest, job_id: str) -> Response:
+        job = self.job(job_id)
+        with self.lock:
+            self.polls += 1
+        return answer(request, self.document(job))
+
+    def _download(self, request: LoggedRequest, job_id: str) -> Response:
+        job = self.job(job_id, gone=410)
+        now = self.now()
+        if not job.done(now):
+            return answer(request, self.document(job), 202)
+        file = job.file(now)
+        if file is None:
+            raise Refused(404, f"Job {job_id} has no result: {job.outcome.status}")
+        with self.lock:
+            self.downloads += 1
+        if self.download_mode == "stream" or request.first("Mode") == "Stream":
+            disposition = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+            return Response(200, file.content, "application/octet-stream", disposition)
+        link = self.storage.sign(file.name, file.content, self.link_seconds)
+        return Response(302, headers={"Location": link})
+
+    def _replay(self, request: LoggedRequest, job_id: str) -> Response:
+        return answer(request, self.document(self.replay(self.job(job_id))))

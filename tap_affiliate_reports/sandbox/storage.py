@@ -1,0 +1,62 @@
+"""The storage host: files behind short-lived signed links, in the manner of S3."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from urllib.parse import urlencode
+
+from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
+
+
+class Storage:
+    """Serves each signed file until its link expires, to requests without credentials only."""
+
+    def __init__(self, now: Clock) -> None:
+        self.now = now
+        self.url = ""
+        self._key = secrets.token_bytes(32)
+        self._files: dict[str, tuple[float, str, bytes]] = {}
+
+    def sign(self, name: str, content: bytes, seconds: float) -> str:
+        """Make an absolute link to these bytes that works for `seconds` of the sandbox's clock."""
+        now = self.now().timestamp()
+        token, until = secrets.token_urlsafe(16), int(now + seconds)
+        live = {key: file for key, file in self._files.items() if now < file[0]}
+        self._files = {**live, token: (until, name, content)}
+        expires = str(until)
+        query = urlencode({"X-Signature": self._signature(token, expires), "Expires": expires})
+        return f"{self.url}/storage/{token}?{query}"
+
+    def __call__(self, request: LoggedRequest) -> Response | None:
+        """Answer with the file, or None for a path that is not storage's."""
+        match request.method, request.segments:
+            case "GET", ["storage", token]:
+                return self._get(request, token)
+            case _:
+                return None
+
+    def _get(self, request: LoggedRequest, token: str) -> Response:
+        expires = request.first("Expires")
+        signature = self._signature(token, expires)
+        if "Authorization" in request.headers:
+            return _refuse(400, "InvalidArgument", "Only one auth mechanism allowed")
+        if request.first("X-Signature") != signature:
+            return _refuse(403, "SignatureDoesNotMatch", "The signature does not match")
+        if token not in self._files or self.now().timestamp() >= float(expires):
+            return _refuse(403, "AccessDenied", "Request has expired")
+        _, name, content = self._files[token]
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(200, content, "application/octet-stream", headers)
+
+    def _signature(self, token: str, expires: str) -> str:
+        return hmac.new(self._key, f"{token} {expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def _refuse(status: int, code: str, message: str) -> Response:
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    )
+    return Response(status, xml.encode(), "application/xml")

@@ -1,0 +1,35 @@
+"""Columns and their types: MetaData -> JSON Schema, a file's header -> columns, text -> values."""
+
+from __future__ import annotations
+
+from tap_affiliate_reports.schema.columns import (
+    ADDED,
+    Column,
+    Kind,
+    columns_of,
+    json_schema,
+    kind_of,
+    kind_of_property,
+    property_schema,
+    unknown_column,
+    unknown_columns,
+)
+from tap_affiliate_reports.schema.header import HeaderMatch, match_header, row_parser
+from tap_affiliate_reports.schema.values import parser
+
+__all__ = [
+    "ADDED",
+    "Column",
+    "HeaderMatch",
+    "Kind",
+    "columns_of",
+    "json_schema",
+    "kind_of",
+    "kind_of_property",
+    "match_header",
+    "parser",
+    "property_schema",
+    "row_parser",
+    "unknown_column",
+    "unknown_columns",
+]

@@ -1,0 +1,207 @@
+"""What a report's columns are called in the warehouse and which type they have there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+MAX_NAME = 60
+MAX_NAME_WITH_SUFFIX = 63  # PostgreSQL cuts a name here, and then two may be one
+
+
+class Kind(Enum):
+    """The types a column can have."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "date-time"
+
+
+# The first prefix that fits decides; a DataType that is "date" and nothing more is a Kind.DATE.
+_DATA_TYPES = {
+    "string": Kind.STRING,
+    "integer": Kind.INTEGER,
+    "decimal": Kind.DECIMAL,
+    "boolean": Kind.BOOLEAN,
+    "date": Kind.DATETIME,
+}
+
+_PROPERTIES: dict[Kind, dict[str, Any]] = {
+    Kind.STRING: {"type": ["string", "null"]},
+    Kind.INTEGER: {"type": ["integer", "null"]},
+    Kind.DECIMAL: {"type": ["number", "null"]},
+    Kind.BOOLEAN: {"type": ["boolean", "null"]},
+    Kind.DATE: {"type": ["string", "null"], "format": "date"},
+    Kind.DATETIME: {"type": ["string", "null"], "format": "date-time"},
+}
+
+# Snowflake's loader takes precision and scale from here; without them it makes a (38, 0).
+_SINGER_DECIMAL: dict[str, Any] = {
+    "type": ["string", "null"],
+    "format": "x-singer.decimal",
+    "precision": 38,
+    "scale": 18,
+}
+
+# Read back from a catalog, where precision and scale may be lost.
+_KINDS = {
+    ("string", "date"): Kind.DATE,
+    ("string", "date-time"): Kind.DATETIME,
+    ("string", "x-singer.decimal"): Kind.DECIMAL,
+    ("integer", None): Kind.INTEGER,
+    ("number", None): Kind.DECIMAL,
+    ("boolean", None): Kind.BOOLEAN,
+}
+
+ADDED: Mapping[str, dict[str, Any]] = {
+    "_account": {
+        "type": "string",
+        "description": "The account the row was fetched from.",
+    },
+    "_program_id": {
+        "type": "string",
+        "description": "The program the export was limited to; empty when it held all programs.",
+    },
+    "_window_start": {
+        "type": "string",
+        "format": "date",
+        "description": "The first day of the calendar slot the row belongs to.",
+    },
+    "_window_end": {
+        "type": "string",
+        "format": "date",
+        "description": "The last day that was asked for.",
+    },
+    "_row_number": {
+        "type": "integer",
+        "description": "The row's place within its slot and program, from 1.",
+    },
+    "_refreshed_at": {
+        "type": "string",
+        "format": "date-time",
+        "description": "When the service finished the file the row comes from.",
+    },
+    "_deleted": {
+        "type": "boolean",
+        "description": "True once the row is no longer in the report.",
+    },
+    "_sdc_deleted_at": {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "When the row was found to be gone; null on live rows.",
+    },
+    "_unparsed": {
+        "type": ["object", "null"],
+        "additionalProperties": {"type": "string"},
+        "description": "Values that did not fit their column's type, as text by column.",
+    },
+}
+"""The columns that the tap adds to every report stream: name -> JSON Schema."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a report: its `name` in the warehouse, its `source` name in the API."""
+
+    name: str
+    source: str
+    kind: Kind
+    description: str = ""
+
+
+def kind_of(data_type: str | None) -> Kind:
+    """Return the kind of a MetaData DataType; one that is not in the table is a string."""
+    word = (data_type or "").strip().lower()
+    if word == "date":
+        return Kind.DATE
+    kinds = (kind for prefix, kind in _DATA_TYPES.items() if word.startswith(prefix))
+    return next(kinds, Kind.STRING)
+
+
+def columns_of(
+    attributes: Iterable[tuple[str, str | None, str | None]], *, reserved: Iterable[str] = ADDED
+) -> list[Column]:
+    """Return the columns of (name, DataType, description) attributes, in their order.
+
+    `reserved` names belong to the tap; an attribute called like one of them gets a suffix.
+    """
+    names = _Names(reserved)
+    return [
+        Column(names.give(source, position), source, kind_of(data_type), description or "")
+        for position, (source, data_type, description) in enumerate(attributes, 1)
+    ]
+
+
+def unknown_column(name: str, position: int, taken: Iterable[str]) -> Column:
+    """Return the column for a name that only a file has; `position` counts from 1.
+
+    `taken` are the warehouse names in use beside those of ADDED.
+    """
+    return Column(_Names([*ADDED, *taken]).give(name, position), name, Kind.STRING)
+
+
+def unknown_columns(unknown: Iterable[tuple[int, str]], taken: Iterable[str]) -> list[Column]:
+    """Return a column for each (index in the file, name) of `HeaderMatch.unknown`, in order."""
+    names = _Names([*ADDED, *taken])
+    return [Column(names.give(name, index + 1), name, Kind.STRING) for index, name in unknown]
+
+
+def property_schema(
+    kind: Kind, description: str = "", *, singer_decimal: bool = False
+) -> dict[str, Any]:
+    """Return the JSON Schema of a nullable property of this kind."""
+    schema = _SINGER_DECIMAL if singer_decimal and kind is Kind.DECIMAL else _PROPERTIES[kind]
+    return {**schema, "description": description} if description else dict(schema)
+
+
+def kind_of_property(schema: Mapping[str, Any]) -> Kind:
+    """Return the kind of a catalog's property; one that the tap can't have written is a string."""
+    declared = schema.get("type")
+    types = {declared} if isinstance(declared, str) else set(declared or ())
+    types.discard("null")
+    if len(types) != 1:
+        return Kind.STRING
+    name = types.pop()
+    return _KINDS.get((name, schema.get("format") if name == "string" else None), Kind.STRING)
+
+
+def json_schema(columns: Sequence[Column], *, singer_decimal: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema of a report stream: the tap's own columns, then the report's."""
+    properties = {name: dict(schema) for name, schema in ADDED.items()}
+    for column in columns:
+        properties[column.name] = property_schema(
+            column.kind, column.description, singer_decimal=singer_decimal
+        )
+    return {"type": "object", "properties": properties}
+
+
+class _Names:
+    """Gives each column a name of its own, ignoring case."""
+
+    _unprintable = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = {name.casefold() for name in taken}
+        self._next_suffix: dict[str, int] = {}
+
+    def give(self, wanted: str, position: int) -> str:
+        kept = self._unprintable.sub("", wanted)[:MAX_NAME]
+        if not kept.strip():
+            kept = f"column_{position}"
+        name, key = kept, kept.casefold()
+        number = self._next_suffix.get(key, 2)
+        while name.casefold() in self._taken:
+            suffix = f"_{number}"
+            name = kept[: MAX_NAME_WITH_SUFFIX - len(suffix)] + suffix
+            number += 1
+        self._next_suffix[key] = number
+        self._taken.add(name.casefold())
+        return name

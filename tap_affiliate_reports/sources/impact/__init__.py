@@ -1,0 +1,108 @@
+"""impact.com: Partner Reports made by jobs, and the account's lists of reports and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta, tzinfo
+from typing import Any
+
+from requests.auth import HTTPBasicAuth
+
+from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.exports.flow import Limits
+from tap_affiliate_reports.http import ApiClient
+from tap_affiliate_reports.settings import ReportOptions
+from tap_affiliate_reports.sources.impact.api import ImpactApi, text_of
+from tap_affiliate_reports.sources.impact.exports import ImpactExports
+from tap_affiliate_reports.sources.impact.lists import ImpactLists
+from tap_affiliate_reports.sources.impact.reports import ImpactReports, stream_name
+from tap_affiliate_reports.sources.source import ListSpec, Policy, ReportSpec
+
+API_URL = "https://api.impact.com"
+API_VERSION = "16"
+
+
+class ImpactSource:
+    """One account of impact.com, as its settings describe it."""
+
+    name = "impact"
+
+    def __init__(
+        self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
+    ) -> None:
+        self.settings = settings
+        self.account = str(settings["account_sid"])
+        token = str(settings["auth_token"])
+        client = ApiClient(
+            base_url=str(settings.get("api_url", API_URL)),
+            auth=HTTPBasicAuth(self.account, token),
+            headers={
+                "Accept": "application/json",
+                "IR-Version": str(settings.get("api_version", API_VERSION)),
+                "User-Agent": user_agent,
+            },
+            clock=clock,
+            secrets=(token, self.account),
+            max_wait_seconds=float(settings.get("max_wait_seconds", 300)),
+        )
+        self.api = ImpactApi(client, self.account, settings.get("timezone", ""))
+        self.exports = ImpactExports(self.api)
+        self._reports = ImpactReports(self.api)
+        self._lists = ImpactLists(self.api, self._reports, start)
+        self.policy = Policy(
+            limits=Limits(
+                max_exports=int(settings.get("max_exports", 90)),
+                max_concurrent_jobs=int(settings.get("max_concurrent_jobs", 5)),
+                poll_interval=float(settings.get("poll_interval_seconds", 2)),
+                job_timeout=float(settings.get("job_timeout_seconds", 3600)),
+            ),
+            max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
+            programs=tuple(map(str, settings.get("program_ids") or ("",))),
+            catalog_decides="reports" not in settings,
+        )
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the account's days."""
+        return self.api.zone
+
+    def check_credentials(self) -> None:
+        """Ask for something cheap; raises Unauthorized where the credentials are bad."""
+        _ = self._reports.listed
+
+    def lists(self) -> Sequence[ListSpec]:
+        """Return the streams reports, report_metadata and jobs."""
+        return self._lists.specs()
+
+    def reports(self) -> Sequence[ReportSpec]:
+        """Return the reports that can be exported; refuses settings that name others."""
+        named = self._reports.named(self.settings)
+        return [
+            ReportSpec(
+                id=report,
+                stream=stream_name(report),
+                options=self._options(report),
+                columns=self._reports.columns,
+                has_dates=self._reports.has_dates,
+                allowed=report in named,
+            )
+            for report in self._reports.exportable
+        ]
+
+    def prefetch(self, reports: Iterable[ReportSpec]) -> None:
+        """Fetch what the columns of these reports need, side by side."""
+        self._reports.prefetch(report.id for report in reports)
+
+    def _options(self, report: str) -> ReportOptions:
+        own = self.settings.get("report_options", {}).get(report, {})
+        days = own.get("lookback_days", self.settings.get("lookback_days", 60))
+        return ReportOptions(
+            window=own.get("window") or self.settings.get("window"),
+            lookback=timedelta(days=int(days)),
+            filters={
+                name: tuple(map(text_of, value if isinstance(value, list) else [value]))
+                for name, value in own.get("filters", {}).items()
+            },
+            primary_keys=tuple(own.get("primary_keys", ())),
+            mode=own.get("mode", "export"),
+        )

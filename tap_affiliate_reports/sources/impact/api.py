@@ -1,0 +1,119 @@
+"""The account's corner of impact.com's API: paths, pages, plain values, the zone of its days."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+import pendulum
+
+from tap_affiliate_reports.errors import Forbidden, NotFound, Rejected, SettingsError
+from tap_affiliate_reports.http import ApiClient
+from tap_affiliate_reports.schema import Kind, parser
+from tap_affiliate_reports.settings import parse_zone
+
+logger = logging.getLogger(__name__)
+Document = Mapping[str, Any]
+
+
+def text_of(value: Any) -> str:
+    """Return an API value as text; every one of them may come as a string, "" being none."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_true(value: Any) -> bool:
+    """Tell whether an API value says true."""
+    return text_of(value).strip().lower() in {"true", "1"}
+
+
+@dataclass
+class ImpactApi:
+    """One account's endpoints; `zone_name` is the zone set by the user, "" for the account's."""
+
+    client: ApiClient
+    account: str
+    zone_name: str = ""
+
+    def path(self, *parts: str) -> str:
+        """Return the path of one of the account's resources."""
+        return "/".join(
+            ("/Mediapartners", *(quote(part, safe="") for part in (self.account, *parts)))
+        )
+
+    def pages(
+        self, path: str, key: str, params: Mapping[str, Any] | None = None
+    ) -> Iterator[list[Any]]:
+        """Yield the items of a list page by page, following the links where there are any."""
+        link, seen = path, {""}
+        while link not in seen:
+            seen.add(link)
+            document = self.client.json(link, params).document
+            params = None
+            # A bare array in place of an envelope is known from a sister API.
+            items = document.get(key) if isinstance(document, dict) else document
+            if items is None and "@total" in document:
+                items = []
+            if not isinstance(items, list):
+                where = self.client.redact(self.client.url(link))
+                msg = f"GET {where}: the answer has no list of {key}"
+                raise Rejected(msg)
+            yield items
+            link = text_of(document.get("@nextpageuri")) if isinstance(document, dict) else ""
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The zone of the account's days: as set, else the account's own, else UTC."""
+        if self.zone_name:
+            return parse_zone("impact.timezone", self.zone_name)
+        why = "the account tells none"
+        try:
+            company = self.client.json(self.path("CompanyInformation")).document
+            told = text_of(company.get("Timezone")) if isinstance(company, dict) else ""
+            if told:
+                return parse_zone("the account's Timezone", told)
+        except (Forbidden, NotFound, SettingsError) as error:
+            why = str(error)
+        logger.warning("impact.timezone is not set and %s; days are taken in UTC", why)
+        return pendulum.UTC
+
+    @cached_property
+    def _parsers(self) -> dict[Kind, Callable[[str], Any]]:
+        return {kind: parser(kind, timezone=self.zone, singer_decimal=False) for kind in Kind}
+
+    def typed(self, document: Document, columns: Mapping[str, Kind]) -> dict[str, Any]:
+        """Return a document as a record; what does not fit its type goes to `_unparsed`."""
+        record: dict[str, Any] = {"_account": self.account}
+        unparsed = {}
+        for name, kind in columns.items():
+            text = text_of(document.get(name)).replace("\0", "")
+            record[name] = None
+            if text:
+                try:
+                    record[name] = self._parsers[kind](text)
+                except ValueError:
+                    unparsed[name] = text
+        if unparsed:
+            record["_unparsed"] = unparsed
+        return record
+
+    def number(self, value: Any) -> int | None:
+        """Return a whole number; None where there is none."""
+        try:
+            return int(self._parsers[Kind.INTEGER](text_of(value)))
+        except ValueError:
+            return None
+
+    def moment(self, value: Any) -> datetime | None:
+        """Return a moment in UTC; one without an offset is in the account's zone."""
+        try:
+            moment = pendulum.parse(self._parsers[Kind.DATETIME](text_of(value)))
+        except ValueError:
+            return None
+        return moment if isinstance(moment, pendulum.DateTime) else None

@@ -1,0 +1,91 @@
+"""What a source offers to the tap: lists that are read at once, and reports made by exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from typing import Any, Protocol
+
+from tap_affiliate_reports.exports.flow import Limits
+from tap_affiliate_reports.exports.job import ExportSource
+from tap_affiliate_reports.schema import Column
+from tap_affiliate_reports.settings import ReportOptions
+
+
+@dataclass(frozen=True)
+class ListSpec:
+    """A stream that is one list of the API.
+
+    `records` takes the bookmark, None before the first sync, and yields all records to emit.
+    """
+
+    name: str
+    schema: dict[str, Any]
+    primary_keys: Sequence[str]
+    records: Callable[[str | None], Iterable[dict[str, Any]]]
+    replication_key: str | None = None
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """A report that is a stream: its id, the stream's name, and how it is to be loaded.
+
+    `columns` and `has_dates` take the id and may ask the service, once. `allowed` is false where
+    the settings name other reports.
+    """
+
+    id: str
+    stream: str
+    options: ReportOptions
+    columns: Callable[[str], Sequence[Column]]
+    has_dates: Callable[[str], bool]
+    allowed: bool = True
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a source's settings say of all its reports.
+
+    `max_age` is how old the file of an unsettled window may be; `programs` is ("",) for all
+    programs in one export; `catalog_decides` says that the settings name no reports.
+    """
+
+    limits: Limits
+    max_age: timedelta
+    programs: tuple[str, ...] = ("",)
+    catalog_decides: bool = False
+
+
+class Source(Protocol):
+    """One configured system; `name` is its settings key, `account` the value of `_account`."""
+
+    name: str
+    account: str
+    policy: Policy
+
+    @property
+    def exports(self) -> ExportSource:
+        """The dialect of the export flow."""
+        ...
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the account's days."""
+        ...
+
+    def check_credentials(self) -> None:
+        """Raise Unauthorized where the credentials are bad."""
+        ...
+
+    def lists(self) -> Sequence[ListSpec]:
+        """Return the streams that are lists."""
+        ...
+
+    def reports(self) -> Sequence[ReportSpec]:
+        """Return the reports that can be exported."""
+        ...
+
+    def prefetch(self, reports: Iterable[ReportSpec]) -> None:
+        """Fetch side by side what the columns of these reports need."""
+        ...

@@ -1,0 +1,124 @@
+"""The bookmark and the ledger of windows, as they stand in Singer STATE.
+
+One stream, or one partition of it, is one dictionary:
+
+    {"replication_key": "_window_end", "replication_key_value": "2026-10-31",
+     "windows": {"2026-10-01": {"end": "2026-10-31", "rows": 120,
+                                "refreshed_at": "2026-11-02T03:04:05Z", "job": "..."}}}
+
+`start` is there only where the first day asked for is not the slot's own; `job` only while the
+window is unsettled; `unfinished` only between a window's first row and its last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pendulum
+
+from tap_affiliate_reports.errors import StreamError
+from tap_affiliate_reports.windows import Loaded, Window
+
+
+def to_timestamp(moment: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC, to the second, or finer where it is finer."""
+    text = moment.astimezone(timezone.utc).isoformat()
+    return text.replace("+00:00", "Z")
+
+
+def from_timestamp(text: str) -> datetime:
+    """Read what `to_timestamp` wrote."""
+    moment = pendulum.parse(text)
+    if not isinstance(moment, pendulum.DateTime):
+        msg = f"not a moment: {text!r}"
+        raise ValueError(msg)  # noqa: TRY004 # the text is wrong, not the caller's type
+    return moment.in_timezone("UTC")
+
+
+class Ledger:
+    """Reads and writes the state of one stream, or of one partition of it, in place."""
+
+    def __init__(self, state: MutableMapping[str, Any], replication_key: str | None) -> None:
+        self.state = state
+        self.replication_key = replication_key
+        try:
+            self.windows = {
+                date.fromisoformat(slot): _loaded(date.fromisoformat(slot), entry)
+                for slot, entry in state.get("windows", {}).items()
+            }
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            msg = f"the state's ledger of windows can't be read: {error!r}"
+            raise StreamError(msg) from None
+
+    @property
+    def bookmark(self) -> date | None:
+        """The last complete day; None before the first."""
+        value = self.state.get("replication_key_value")
+        try:
+            # A bookmark set by hand may be a date-time.
+            return date.fromisoformat(str(value)[:10]) if value else None
+        except ValueError:
+            msg = f"the state's replication_key_value {value!r} is not a date"
+            raise StreamError(msg) from None
+
+    def begin(self, window: Window, rows: int, job: str) -> None:
+        """Mark a window as unfinished, with as many rows as the warehouse may hold from now on."""
+        before = self.windows.get(window.slot)
+        self._write(
+            window.slot,
+            Loaded(
+                window.start,
+                window.end,
+                rows=max(rows, before.rows if before else 0),
+                refreshed_at=before.refreshed_at if before else None,
+                job=job,
+                unfinished=True,
+            ),
+        )
+
+    def finish(self, window: Window, rows: int, refreshed_at: datetime, job: str) -> None:
+        """Record a window as loaded; `job` is "" where it will not be asked for again."""
+        self._write(window.slot, Loaded(window.start, window.end, rows, refreshed_at, job))
+
+    def advance(self, day: date) -> None:
+        """Move the bookmark to this day; it never moves back."""
+        bookmark = self.bookmark
+        if self.replication_key and (bookmark is None or day > bookmark):
+            self.state["replication_key"] = self.replication_key
+            self.state["replication_key_value"] = day.isoformat()
+
+    def clear(self) -> None:
+        """Forget every window."""
+        self.windows.clear()
+        self.state.pop("windows", None)
+
+    def _write(self, slot: date, loaded: Loaded) -> None:
+        self.windows[slot] = loaded
+        self.state.setdefault("windows", {})[slot.isoformat()] = _entry(slot, loaded)
+
+
+def _entry(slot: date, loaded: Loaded) -> dict[str, Any]:
+    entry: dict[str, Any] = {"end": loaded.end.isoformat(), "rows": loaded.rows}
+    if loaded.start != slot:
+        entry["start"] = loaded.start.isoformat()
+    if loaded.refreshed_at is not None:
+        entry["refreshed_at"] = to_timestamp(loaded.refreshed_at)
+    if loaded.job:
+        entry["job"] = loaded.job
+    if loaded.unfinished:
+        entry["unfinished"] = True
+    return entry
+
+
+def _loaded(slot: date, entry: MutableMapping[str, Any]) -> Loaded:
+    refreshed_at = entry.get("refreshed_at")
+    return Loaded(
+        start=date.fromisoformat(entry.get("start", slot.isoformat())),
+        end=date.fromisoformat(entry["end"]),
+        rows=int(entry["rows"]),
+        refreshed_at=from_timestamp(refreshed_at) if refreshed_at else None,
+        job=str(entry.get("job", "")),
+        unfinished=bool(entry.get("unfinished", False)),
+    )

@@ -1,0 +1,206 @@
+"""Windows as pure dates: calendar slots, day ends, what is new, what must be refreshed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from typing import Literal, get_args
+
+import pendulum
+
+Size = Literal["day", "week", "month", "quarter", "year", "none"]
+SIZES: tuple[str, ...] = get_args(Size)
+
+# Reports of a day are asked for once it has been over for this long.
+GRACE = timedelta(hours=6)
+# The slot of a report without dates: constant, so that each load replaces the last.
+SNAPSHOT_SLOT = date(1970, 1, 1)
+
+_FIRST_DAY: dict[str, Callable[[pendulum.Date], pendulum.Date]] = {
+    "day": lambda day: day,
+    "week": lambda day: day.start_of("week"),
+    "month": lambda day: day.start_of("month"),
+    "quarter": lambda day: day.set(month=(day.month - 1) // 3 * 3 + 1, day=1),
+    "year": lambda day: day.start_of("year"),
+}
+_LENGTH: dict[str, dict[str, int]] = {
+    "day": {"days": 1},
+    "week": {"weeks": 1},
+    "month": {"months": 1},
+    "quarter": {"months": 3},
+    "year": {"years": 1},
+}
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """One export: its calendar slot, and the days asked for, both ends inclusive."""
+
+    slot: date
+    start: date
+    end: date
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether this is a report without dates."""
+        return self.slot == SNAPSHOT_SLOT
+
+    def __str__(self) -> str:
+        return "snapshot" if self.is_snapshot else f"{self.start}..{self.end}"
+
+
+SNAPSHOT = Window(SNAPSHOT_SLOT, SNAPSHOT_SLOT, SNAPSHOT_SLOT)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the ledger knows of a window: days asked for, rows, when its file was finished.
+
+    `refreshed_at` is None until it was loaded once. `unfinished` says that a load was begun and
+    not completed; `rows` is then an upper bound of what the warehouse may hold.
+    """
+
+    start: date
+    end: date
+    rows: int
+    refreshed_at: datetime | None
+    job: str = ""
+    unfinished: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last load begun was also completed."""
+        return self.refreshed_at is not None and not self.unfinished
+
+
+def day_end(day: date, zone: tzinfo) -> datetime:
+    """Return the moment at which a day is over in a zone, in UTC."""
+    midnight = datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone)
+    return midnight.astimezone(timezone.utc)
+
+
+def last_finished_day(now: datetime, zone: tzinfo, grace: timedelta = GRACE) -> date:
+    """Return the last day that ended at least `grace` ago in a zone."""
+    day = now.astimezone(zone).date()
+    while day_end(day, zone) + grace > now:
+        day -= timedelta(days=1)
+    return day
+
+
+def windows(size: str, start: date, end: date) -> Iterator[Window]:
+    """Yield the slots from start to end in order, clipped to them: no gap, no overlap."""
+    if size == "none":
+        yield SNAPSHOT
+        return
+    day = start
+    while day <= end:
+        first = _FIRST_DAY[size](pendulum.date(day.year, day.month, day.day))
+        following = first.add(**_LENGTH[size])
+        last = following.subtract(days=1)
+        yield Window(_plain(first), day, min(_plain(last), end))
+        day = _plain(following)
+
+
+def _plain(day: date) -> date:
+    return date(day.year, day.month, day.day)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The rules that judge a finished file: settled, complete, fresh."""
+
+    zone: tzinfo
+    lookback: timedelta
+    max_age: timedelta
+
+    def is_settled(self, end: date, finished_at: datetime) -> bool:
+        """Whether a file finished then shows the last day as it will stay."""
+        return finished_at >= day_end(end, self.zone) + max(self.lookback, GRACE)
+
+    def is_complete(self, end: date, finished_at: datetime) -> bool:
+        """Whether the last day had been over for long enough when the file was finished."""
+        return finished_at >= day_end(end, self.zone) + GRACE
+
+    def is_fresh(self, window: Window, finished_at: datetime, now: datetime) -> bool:
+        """Whether a finished job's file may be taken as it is."""
+        young = now - finished_at < self.max_age
+        if window.is_snapshot:
+            return young
+        if self.is_settled(window.end, finished_at):
+            return True
+        # A last day that is not over yet is there only where end_date asks for it.
+        return young and (
+            self.is_complete(window.end, finished_at) or not self.is_complete(window.end, now)
+        )
+
+    def complete_through(self, end: date, finished_at: datetime) -> date:
+        """Return the last day up to `end` that was over when the file was finished."""
+        return min(end, last_finished_day(finished_at, self.zone, timedelta(0)))
+
+    def is_due(self, entry: Loaded, now: datetime) -> bool:
+        """Whether a loaded window must be refreshed now."""
+        finished_at = entry.refreshed_at
+        if finished_at is None:
+            return True
+        if self.is_settled(entry.end, finished_at):
+            return False
+        too_early = not self.is_complete(entry.end, finished_at)
+        if too_early and self.is_complete(entry.end, now):
+            return True
+        return now - finished_at >= self.max_age
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one sync does with the windows of a stream: load, refresh, leave alone."""
+
+    new: list[Window] = field(default_factory=list)
+    refresh: list[Window] = field(default_factory=list)
+    left_alone: int = 0
+
+
+def plan(
+    asked_for: Iterable[Window],
+    ledger: Mapping[date, Loaded],
+    freshness: Freshness,
+    now: datetime,
+    *,
+    everything: bool = False,
+    bookmark: date | None = None,
+) -> Plan:
+    """Decide for every window asked for; loaded slots outside of them are left alone.
+
+    A slot once loaded never shrinks. `new` is in order of date, `refresh` longest unrefreshed
+    first. `everything` loads all slots again. A bookmark without a ledger, set by hand, skips the
+    slots before it that can't change any more.
+    """
+    new: list[Window] = []
+    refresh: list[tuple[datetime, Window]] = []
+    left_alone = 0
+    for asked in asked_for:
+        entry = ledger.get(asked.slot)
+        if entry is None:
+            if (
+                bookmark
+                and not ledger
+                and not everything
+                and asked.end <= bookmark
+                and (freshness.is_settled(asked.end, now))
+            ):
+                left_alone += 1
+            else:
+                new.append(asked)
+            continue
+        if asked.is_snapshot:
+            new.append(asked)
+            continue
+        window = Window(asked.slot, min(asked.start, entry.start), max(asked.end, entry.end))
+        widened = (window.start, window.end) != (entry.start, entry.end)
+        if everything or widened or not entry.is_whole or entry.refreshed_at is None:
+            new.append(window)
+        elif freshness.is_due(entry, now):
+            refresh.append((entry.refreshed_at, window))
+        else:
+            left_alone += 1
+    return Plan(new, [window for _, window in sorted(refresh)], left_alone)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import tracemalloc
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.formats import delimited
+
+CELLS = st.text(st.sampled_from('a,"\r\n\0 é€😀'), max_size=6) | st.text(max_size=10)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[list[str]]:
+    """Draw a header and rows of one width; a lone empty value would be a blank line."""
+    width = draw(st.integers(1, 4))
+    cells = CELLS if width > 1 else CELLS.filter(lambda text: text.replace("\0", ""))
+    rows = st.lists(cells, min_size=width, max_size=width)
+    return draw(st.lists(rows, min_size=1, max_size=6))
+
+
+@pytest.fixture(scope="module")
+def spool(tmp_path_factory):
+    """Return a function that puts bytes into a file."""
+    path = tmp_path_factory.mktemp("spool") / "result"
+
+    def put(content: bytes) -> Path:
+        path.write_bytes(content)
+        return path
+
+    return put
+
+
+def as_csv(rows, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator=lineterminator, quoting=quoting).writerows(rows)
+    return text.getvalue()
+
+
+def read(path):
+    summary = delimited.inspect(path)
+    rows = list(delimited.read_rows(path, summary.header))
+    assert len(rows) == summary.rows
+    return [summary.header, *rows] if summary.header else rows
+
+
+def without_nul(rows):
+    return [[text.replace("\0", "") for text in row] for row in rows]
+
+
+ENCODE = {
+    "utf-8": str.encode,
+    "utf-8-sig": lambda text: text.encode("utf-8-sig"),
+    "utf-16": lambda text: text.encode("utf-16"),
+    "utf-16-be": lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be"),
+    "gzip": lambda text: gzip.compress(text.encode()),
+    "gzip in two members": lambda text: (
+        gzip.compress(text.encode()[:9]) + gzip.compress(text.encode()[9:])
+    ),
+}
+
+
+@given(tables(), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.sampled_from(list(ENCODE)))
+def test_rows_are_read_as_they_were_written(spool, table, quoting, encoding):
+    path = spool(ENCODE[encoding](as_csv(table, quoting=quoting)))
+    assert read(path) == without_nul(table)
+    assert delimited.inspect(path).terminated
+
+
+@pytest.mark.parametrize("lineterminator", ["\n", "\r\n", "\r"])
+def test_any_line_end_will_do(spool, lineterminator):
+    table = [["a", "b"], ["1", "x\ny"], ["", ""]]
+    assert read(spool(as_csv(table, lineterminator, csv.QUOTE_ALL).encode())) == table
+
+
+@given(tables(), st.data())
+def test_a_file_cut_short_is_damaged_or_gives_the_first_rows(spool, table, data):
+    """A cut inside the last value of a row can't be seen, but for the missing line end."""
+    content = as_csv(table).encode()
+    cut = data.draw(st.integers(0, len(content) - 1))
+    path = spool(content[:cut])
+    try:
+        rows = read(path)
+    except DamagedFile:
+        return
+    whole = without_nul(table)
+    assert rows[:-1] == whole[: len(rows[:-1])]
+    if rows and rows[-1] != whole[len(rows) - 1]:
+        *values, last = whole[len(rows) - 1]
+        if len(rows) > 1:
+            assert rows[-1][:-1] == values
+            assert last.startswith(rows[-1][-1])
+        assert not delimited.inspect(path).terminated
+
+
+@given(tables(), st.data())
+def test_a_gzip_file_cut_short_is_damaged(spool, table, data):
+    content = gzip.compress(as_csv(table).encode())
+    path = spool(content[: data.draw(st.integers(2, len(content) - 1))])
+    with pytest.raises(DamagedFile, match="gzip"):
+        delimited.inspect(path)
+
+
+@pytest.mark.parametrize("place", [2, 12, -6, -1])
+def test_a_gzip_file_with_a_changed_byte_is_damaged(spool, place):
+    content = bytearray(gzip.compress(b"a,b\n" + b"1,2\n" * 1000))
+    content[place] ^= 0xFF
+    with pytest.raises(DamagedFile, match="gzip"):
+        delimited.inspect(spool(bytes(content)))
+
+
+@pytest.mark.parametrize("content", [b"", codecs.BOM_UTF8, b"\r\n\n", gzip.compress(b"")])
+def test_a_file_of_nothing_is_an_empty_report(spool, content):
+    summary = delimited.inspect(spool(content))
+    assert (summary.header, summary.rows, summary.terminated) == ([], 0, True)
+    assert list(delimited.read_rows(spool(content))) == []
+
+
+def test_blank_lines_are_no_rows(spool):
+    assert read(spool(b"\na\n\n1\n\r\n2\n\n")) == [["a"], ["1"], ["2"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a,b\n1,2\n3\n", "line 3 has 1 fields where the header has 2"),
+        (b'a,b\n"1\n",2\n3,4,5\n', "line 4 has 3 fields where the header has 2"),
+        (b'a,b\n1,"2\n3,4\n', "line 3 is not CSV"),
+        (b'a,b\n1,"2"x\n', "line 2 is not CSV"),
+        (b"a,b\n1,\xff\n", "unreadable text"),
+        (b"a,b\n1,\xc3", "unreadable text"),
+        (codecs.BOM_UTF16_LE + b"a\0\n", "unreadable text"),
+        (b"\n <!DOCTYPE html><p>Sign in", "HTML page"),
+        (b"<html><p>Sign in", "HTML page"),
+        (codecs.BOM_UTF8 + b"<HTML lang='en'>", "HTML page"),
+        (b"a\n" + b"x" * (delimited.MAX_FIELD + 1), "field limit"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_the_reason(spool, content, reason):
+    path = spool(content)
+    with pytest.raises(DamagedFile, match=reason):
+        delimited.inspect(path)
+    with pytest.raises(DamagedFile, match=reason):
+        list(delimited.read_rows(path))
+
+
+def test_a_field_may_be_as_long_as_the_limit(spool):
+    field = "x" * delimited.MAX_FIELD
+    assert read(spool(f"a,b\n1,{field}\n".encode())) == [["a", "b"], ["1", field]]
+
+
+def test_a_record_over_many_long_lines_is_refused_before_it_fills_the_memory(spool, monkeypatch):
+    monkeypatch.setattr(delimited, "MAX_RECORD", 10_000)
+    fields = ",".join('"' + "x" * 900 + '\n"' for _ in range(20))
+    with pytest.raises(DamagedFile, match="more than 10000 characters"):
+        delimited.inspect(spool(fields.encode()))
+    with pytest.raises(DamagedFile, match="more than 10000 characters"):
+        delimited.inspect(spool(gzip.compress(b"," * 1_000_000)))
+    assert delimited.inspect(spool(b"a,b\n" + b"1,2\n" * 10_000)).rows == 10_000
+
+
+def test_a_hundred_thousand_columns_can_be_read(spool):
+    table = [[f"column {n}" for n in range(100_000)], ["1"] * 100_000]
+    assert read(spool(as_csv(table).encode())) == table
+
+
+def test_memory_does_not_grow_with_the_file(spool):
+    path = spool(gzip.compress(b"a,b\n" + b"some text,more text\n" * 200_000))
+    tracemalloc.start()
+    try:
+        rows = delimited.inspect(path).rows
+        first = list(islice(delimited.read_rows(path), 3))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (rows, len(first)) == (200_000, 3)
+    assert peak < 1_000_000
+
+
+def test_the_digest_is_that_of_the_content_however_it_was_packed(spool):
+    plain = delimited.inspect(spool(b"a\n1\n"))
+    packed = delimited.inspect(spool(gzip.compress(b"a\n1\n")))
+    assert plain.digest == packed.digest != delimited.inspect(spool(b"a\n2\n")).digest
+    assert plain.size == 4
+    assert packed.size == len(gzip.compress(b"a\n1\n"))
+
+
+def test_a_file_whose_header_is_no_longer_the_one_checked_is_refused(spool):
+    with pytest.raises(DamagedFile, match="header"):
+        list(delimited.read_rows(spool(b"a,b\n1,2\n"), ["b", "a"]))
