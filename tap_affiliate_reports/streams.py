@@ -194,6 +194,7 @@ class ReportStream(AffiliateStream):
         self.selected_by_default = report.allowed and not source.policy.catalog_decides
         self.totals = Totals()
         self.loads: list[Load] = []
+        self._planned: list[Partition] = []
         self._warned: set[str] = set()
         super().__init__(
             tap, schema=json_schema(self.columns, singer_decimal=singer_decimal), name=report.stream
@@ -270,7 +271,7 @@ class ReportStream(AffiliateStream):
         """Return this stream's line of the table at the end of a sync."""
         totals = self.totals
         left = len(self.loads) - totals.done
-        marks = [mark for load in self.loads if (mark := load.partition.ledger.bookmark)]
+        marks = [mark for partition in self._planned if (mark := partition.ledger.bookmark)]
         return (
             f"{self.name:40} {totals.done:>5} {left:>5} {totals.rows:>9} {totals.vanished:>8} "
             f"{totals.unparsed:>8} {totals.exports:>7} {min(marks) if marks else '-'}"
@@ -292,14 +293,15 @@ class ReportStream(AffiliateStream):
     def fingerprint(self) -> dict[str, Any]:
         """The settings that say what a window is."""
         options = self.report.options
-        return {
+        settings = {
             "window": self.size,
-            "program_ids": list(self.source.policy.programs),
-            "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
-            "mode": options.mode,
-            "primary_keys": list(options.primary_keys),
             "timezone": str(getattr(self.source.zone, "name", self.source.zone)),
+            "program_ids": [program for program in self.source.policy.programs if program],
+            "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
+            "mode": "" if options.mode == "export" else options.mode,
+            "primary_keys": list(options.primary_keys),
         }
+        return {name: value for name, value in settings.items() if value}
 
     def plan(self, span: Span) -> list[Export]:
         """Decide what to load in this sync, new windows before refreshed ones."""
@@ -320,7 +322,9 @@ class ReportStream(AffiliateStream):
                 everything=everything,
                 bookmark=ledger.bookmark,
             )
-            plans.append((Partition(program, ledger, asked), planned))
+            partition = Partition(program, ledger, asked)
+            self._planned.append(partition)
+            plans.append((partition, planned))
         self._set_version(everything=everything, plans=plans)
         for is_refresh in (False, True):
             for partition, planned in plans:
@@ -335,9 +339,9 @@ class ReportStream(AffiliateStream):
         has_windows = state.get("windows") or state.get("partitions")
         if before is not None and before != now and has_windows:
             changed = ", ".join(
-                f"{name}: {before.get(name)!r} -> {now[name]!r}"
-                for name in now
-                if before.get(name) != now[name]
+                f"{name}: {before.get(name)!r} -> {now.get(name)!r}"
+                for name in sorted({*before, *now})
+                if before.get(name) != now.get(name)
             )
             msg = (
                 f"{self.name}: settings changed that say what a window is ({changed}); "
@@ -615,7 +619,7 @@ class ReportStream(AffiliateStream):
 
     def keep_types(self) -> None:
         """Keep the type that each column had when it was first loaded, as the state tells it."""
-        kept = self.stream_state.get("columns") or {}
+        kept = self.tap_state.get("bookmarks", {}).get(self.name, {}).get("columns") or {}
         columns = []
         for column in self.columns:
             kind = kept.get(column.name, column.kind.value)
