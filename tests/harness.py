@@ -1,4 +1,4 @@
-"""What the tests share: a clock that never waits, a sync in this process, a model of a warehouse."""
+"""What tests share: a clock that never waits, a sync in this process, a model warehouse."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def sync(
                 message_writer=writer,
             )
             tap.sync_all()
-        except (TapError, Exception) as raised:  # noqa: BLE001 # what is raised is a result
+        except (TapError, Exception) as raised:  # what is raised is a result
             error = raised
         finally:
             if tap is not None:
