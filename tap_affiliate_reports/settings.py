@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
@@ -215,7 +216,21 @@ def complete(config: MutableMapping[str, Any], *, from_environment: bool) -> dic
     for key in SOURCES:
         if result.get(key) == {}:
             del result[key]
+        elif isinstance(result.get(key), dict):
+            result[key] = _numbers(result[key], CONFIG_SCHEMA["properties"][key]["properties"])
     return result
+
+
+def _numbers(own: dict[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source's settings with numbers read that came as text, as Meltano may give them."""
+    read = dict(own)
+    for name, value in own.items():
+        kinds = properties.get(name, {}).get("type", [])
+        for kind in ("integer", "number"):
+            if isinstance(value, str) and kind in kinds and "string" not in kinds:
+                with contextlib.suppress(ValueError):
+                    read[name] = _PARSERS[kind](value)
+    return read
 
 
 def _without_nulls(value: Any) -> Any:

@@ -23,7 +23,8 @@ from tap_affiliate_reports.errors import (
     TapError,
     Unauthorized,
 )
-from tap_affiliate_reports.exports.flow import Export, ExportFlow, ResultFile
+from tap_affiliate_reports.exports.export import UNDER_WAY, Export, ResultFile
+from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.schema import (
@@ -403,8 +404,20 @@ class ReportStream(AffiliateStream):
                 if context is None or context["_program_id"] == load.partition.program:
                     yield from self._window(load)
         finally:
+            self.note_jobs()
+            self._write_state()
             self.flow.abandon(self.name)
         self._activate_version()
+
+    def note_jobs(self) -> None:
+        """Note the jobs of new windows still under way, so that a next sync need not export them.
+
+        Nothing was emitted of them: what the warehouse holds stays as the ledger has it.
+        """
+        for load in self.loads:
+            job = load.export.job
+            if load.export.step in UNDER_WAY and job and job.id and not load.is_refresh:
+                load.partition.ledger.begin(load.window, 0, job.id)
 
     @override
     def _records(

@@ -246,6 +246,8 @@ class TapAffiliateReports(Tap):
             self._refuse_everything_by_accident(source)
             self._plan(source, streams)
         self._tell_of_the_gone()
+        for flow in self._flows.values():
+            flow.tick()  # the first jobs run while lists are read
 
     def _plan(self, source: Source, streams: Sequence[ReportStream]) -> None:
         if not streams:
@@ -375,6 +377,8 @@ class TapAffiliateReports(Tap):
         try:
             self.logger.warning("told to stop by signal %d: what is complete is kept", signum)
             if self._prepared:
+                for stream in self.report_streams:
+                    stream.note_jobs()
                 self.message_writer.after_write = lambda: None
                 self.message_writer.write_message(StateMessage(value=self.state))
             self.close()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from databases import Postgres, postgres
 from harness import FakeClock
 
 from tap_affiliate_reports.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -25,3 +30,37 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
     with Sandbox(now=clock.now, job_seconds=5) as running:
         yield running
         assert not running.unmatched
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL of the tests' own."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def meltano(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run `meltano ...` on this project; its plugins and state are in a folder of the tests."""
+    folder = tmp_path_factory.mktemp("meltano")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
+    }
+
+    def run(*arguments: str, **environment: str) -> str:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("meltano"), *arguments],
+            cwd=Path(__file__).parents[1],
+            env=kept | {"MELTANO_SYS_DIR_ROOT": str(folder), "NO_COLOR": "1"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run("install", "extractors", "tap-affiliate-reports")
+    run("install", "loaders", "target-duckdb", "target-postgres")
+    return run

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from enum import Enum
 from pathlib import Path
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import (
-    DamagedFile,
     ExportFailed,
     ExportTimedOut,
     Forbidden,
@@ -27,11 +25,11 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
     Unavailable,
 )
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
-from tap_affiliate_reports.formats import Summary
+from tap_affiliate_reports.exports.download import download_whole
+from tap_affiliate_reports.exports.export import UNDER_WAY, Export, Limits, ResultFile, Step
+from tap_affiliate_reports.exports.job import ExportJob, ExportSource, JobState
 from tap_affiliate_reports.http import NotReady
 
-MAX_DOWNLOADS = 3
 MAX_FAILURES = 3
 LONGEST_PAUSE = 30.0
 HEARTBEAT = 30.0
@@ -39,97 +37,6 @@ HEARTBEAT = 30.0
 REPLAY_PAUSE = 5
 
 logger = logging.getLogger(__name__)
-
-
-class Step(Enum):
-    """Where an export stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    DOWNLOADING = "downloading"
-    READY = "ready"
-    LEFT = "left"
-    FAILED = "failed"
-    DONE = "done"
-
-
-UNDER_WAY = frozenset({Step.RUNNING, Step.PAUSED, Step.DOWNLOADING, Step.READY})
-
-
-@dataclass(frozen=True)
-class ResultFile:
-    """The file of one export, whole and checked."""
-
-    job: ExportJob
-    finished_at: datetime
-    path: Path
-    summary: Summary
-    seconds_waited: float
-
-
-@dataclass(eq=False)
-class Export:
-    """One window's export on its way; what is above the line is given, the rest is progress.
-
-    `is_fresh` judges a file by when it was finished and the service's time; `check` looks into a
-    stored file and raises DamagedFile where another download may help. `known_job` was noted for
-    the same request before. `was_loaded` says that the warehouse has rows of it.
-    """
-
-    stream: str
-    window: str
-    request: ExportRequest
-    is_fresh: Callable[[datetime, datetime], bool]
-    check: Callable[[Path, Summary], None]
-    known_job: str = ""
-    was_loaded: bool = False
-    # ------------------------------------------------------------------
-    step: Step = Step.QUEUED
-    job: ExportJob | None = None
-    landed: tuple[Path, Summary] | NotReady | TapError | None = None
-    result: ResultFile | None = None
-    error: TapError | None = None
-    left_because: str = ""
-    left_for_quota: bool = False
-    exports_spent: int = 0
-    failures: int = 0
-    began: float = 0.0
-    asked: float = 0.0
-    next_try: float = 0.0
-    # Seen running since it was asked for: its file will be fresh whatever dates it shows.
-    seen_running: bool = False
-    # Replayed, and the date of the file that the replay is to replace.
-    replayed: bool = False
-    stale_at: datetime | None = None
-    take_as_is: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.stream} {self.window}"
-
-    @property
-    def needs_export(self) -> bool:
-        """Whether this will spend one of the account's exports."""
-        return self.step is Step.QUEUED and not self.known_job and not self.request.synchronous
-
-    @property
-    def percent(self) -> str:
-        """How far the service says its job is."""
-        return str(self.job.percent) if self.job and self.job.percent is not None else "?"
-
-    def leave(self, because: str, *, is_quota: bool = False) -> None:
-        """Leave the window as it is in this run."""
-        self.step, self.left_because, self.left_for_quota = Step.LEFT, because, is_quota
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much a source may be asked; seconds for times."""
-
-    max_exports: int = 90
-    max_concurrent_jobs: int = 5
-    poll_interval: float = 2.0
-    job_timeout: float = 3600.0
 
 
 @dataclass
@@ -142,7 +49,8 @@ class ExportFlow:
     limits: Limits = field(default_factory=Limits)
     spent: int = 0
     quota_line: str = ""
-    _queue: list[Export] = field(default_factory=list)
+    _waiting: deque[Export] = field(default_factory=deque)
+    _active: list[Export] = field(default_factory=list)
     _names: int = 0
     _heartbeat_due: float = 0.0
     _landed: threading.Event = field(default_factory=threading.Event)
@@ -152,9 +60,9 @@ class ExportFlow:
 
         Exports for which the quota does not suffice are left at once.
         """
-        self._queue.extend(exports)
+        self._waiting.extend(exports)
         left = self.limits.max_exports - self.spent
-        for export in sorted((e for e in self._queue if e.needs_export), key=last):
+        for export in sorted((e for e in self._waiting if e.needs_export), key=last):
             left -= 1
             if left < 0:
                 export.leave(self._max_exports_line(), is_quota=True)
@@ -162,14 +70,15 @@ class ExportFlow:
     @property
     def exports_needed(self) -> int:
         """The number of exports that what is queued will spend."""
-        return sum(export.needs_export for export in self._queue)
+        return sum(export.needs_export for export in self._waiting)
 
     def take(self, export: Export) -> ResultFile | None:
         """Wait for one export's file; None where it was left as it is. Raises what went wrong."""
         while True:
-            self._advance()
+            self.tick()
             if export.step is Step.QUEUED:  # what is taken now never waits for a place
-                self._attempt(export, self._start)
+                self._waiting.remove(export)
+                self._begin(export)
             if export.step is Step.READY:
                 return export.result
             if export.step is Step.LEFT:
@@ -180,40 +89,43 @@ class ExportFlow:
 
     def tick(self) -> None:
         """Do what is due, without waiting."""
-        self._advance()
-
-    def release(self, export: Export) -> None:
-        """Give up an export's place, and its file."""
-        export.step = Step.DONE
-        if export.result is not None:
-            export.result.path.unlink(missing_ok=True)
-        if export in self._queue:
-            self._queue.remove(export)
-
-    def abandon(self, stream: str) -> None:
-        """Give up whatever of a stream is still queued, under way or spooled."""
-        for export in [export for export in self._queue if export.stream == stream]:
-            self.release(export)
-
-    # Moving
-
-    def _advance(self) -> None:
         self._landed.clear()
         now = self.clock.monotonic()
-        for export in list(self._queue):
+        for export in list(self._active):
             if export.step is Step.DOWNLOADING and export.landed is not None:
                 self._attempt(export, self._take_landed)
             elif export.step is Step.RUNNING and now >= export.next_try:
                 self._attempt(export, self._poll)
             elif export.step is Step.PAUSED and now >= export.next_try:
                 self._attempt(export, self._replay)
-        under_way = sum(export.step in UNDER_WAY for export in self._queue)
-        for export in list(self._queue):
-            if under_way >= self.limits.max_concurrent_jobs:
-                break
+        while self._waiting and self._under_way < self.limits.max_concurrent_jobs:
+            export = self._waiting.popleft()
             if export.step is Step.QUEUED:
-                self._attempt(export, self._start)
-                under_way += export.step in UNDER_WAY
+                self._begin(export)
+
+    def release(self, export: Export) -> None:
+        """Give up an export's place, and its file."""
+        export.step = Step.DONE
+        if export.result is not None:
+            export.result.path.unlink(missing_ok=True)
+        if export in self._active:
+            self._active.remove(export)
+
+    def abandon(self, stream: str) -> None:
+        """Give up whatever of a stream is still queued, under way or spooled."""
+        self._waiting = deque(export for export in self._waiting if export.stream != stream)
+        for export in [export for export in self._active if export.stream == stream]:
+            self.release(export)
+
+    # Moving
+
+    @property
+    def _under_way(self) -> int:
+        return sum(export.step in UNDER_WAY for export in self._active)
+
+    def _begin(self, export: Export) -> None:
+        self._active.append(export)
+        self._attempt(export, self._start)
 
     def _attempt(self, export: Export, action: Callable[[Export], None]) -> None:
         try:
@@ -222,7 +134,7 @@ class ExportFlow:
             raise
         except RateLimited as error:
             # A longer wait than we may make: nothing more can be asked in this run.
-            for other in self._queue:
+            for other in (*self._active, *self._waiting):
                 if other.step not in {Step.READY, Step.FAILED, Step.LEFT}:
                     other.leave(str(error), is_quota=True)
         except TapError as error:
@@ -234,15 +146,15 @@ class ExportFlow:
             if self._heartbeat_due:
                 self._log_heartbeat()
             self._heartbeat_due = now + HEARTBEAT
-        due = [e.next_try for e in self._queue if e.step in {Step.RUNNING, Step.PAUSED}]
+        due = [e.next_try for e in self._active if e.step in {Step.RUNNING, Step.PAUSED}]
         pause = max(0.0, min(due, default=now + LONGEST_PAUSE) - now)
-        if any(export.step is Step.DOWNLOADING for export in self._queue):
+        if any(export.step is Step.DOWNLOADING for export in self._active):
             self._landed.wait(pause)
-        else:
+        elif pause:
             self.clock.sleep(pause)
 
     def _log_heartbeat(self) -> None:
-        waiting = [e for e in self._queue if e.step in UNDER_WAY and e.step is not Step.READY]
+        waiting = [e for e in self._active if e.step in UNDER_WAY and e.step is not Step.READY]
         told = ", ".join(f"{e} ({e.percent}%)" for e in waiting)
         logger.info("waiting for %d jobs: %s", len(waiting), told)
 
@@ -426,7 +338,7 @@ class ExportFlow:
 
         def download() -> None:
             try:
-                export.landed = self._download_whole(export, job, target)
+                export.landed = download_whole(self.source, export, job, target)
             except TapError as error:
                 export.landed = error
             except Exception as error:  # raised where the export is taken
@@ -459,35 +371,3 @@ class ExportFlow:
                 seconds_waited=self.clock.monotonic() - export.began,
             )
             export.step = Step.READY
-
-    def _download_whole(
-        self, export: Export, job: ExportJob, target: Path
-    ) -> tuple[Path, Summary] | NotReady:
-        counts: list[int] = []
-        damage: DamagedFile | None = None
-        for _ in range(MAX_DOWNLOADS):
-            not_ready = self.source.download(export.request, job, target)
-            if not_ready is not None:
-                return not_ready
-            try:
-                summary = self.source.format_of(export.request).inspect(target)
-                export.check(target, summary)
-            except DamagedFile as error:
-                damage = error
-                logger.warning("%s: %s; downloading it again", export, error)
-                continue
-            counts.append(summary.rows)
-            if job.records in {None, summary.rows}:
-                return target, summary
-        if damage is not None:
-            msg = f"{export}: the file of job {job.id} can't be taken: {damage}"
-            raise DamagedFile(msg)
-        if len(set(counts)) > 1:
-            msg = (
-                f"{export}: the file of job {job.id} has another number of rows at each "
-                f"download: {counts}; the service says {job.records}"
-            )
-            raise DamagedFile(msg)
-        logger.warning("%s: the file of job %s has %d rows each time; the service says %s",
-                       export, job.id, counts[0], job.records)  # fmt: skip
-        return target, summary

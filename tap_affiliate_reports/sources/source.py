@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from typing import Any, Protocol
 
-from tap_affiliate_reports.exports.flow import Limits
+from tap_affiliate_reports.exports.export import Limits
 from tap_affiliate_reports.exports.job import ExportSource
 from tap_affiliate_reports.schema import Column
 from tap_affiliate_reports.settings import ReportOptions

@@ -9,7 +9,7 @@ from typing import Any
 from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.exports.flow import Limits
+from tap_affiliate_reports.exports.export import Limits
 from tap_affiliate_reports.http import ApiClient
 from tap_affiliate_reports.settings import ReportOptions
 from tap_affiliate_reports.sources.impact.api import ImpactApi, text_of

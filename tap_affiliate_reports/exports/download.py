@@ -1,0 +1,57 @@
+"""The file of a finished job, downloaded until it is whole."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.exports.export import Export
+from tap_affiliate_reports.exports.job import ExportJob, ExportSource
+from tap_affiliate_reports.formats import Summary
+from tap_affiliate_reports.http import NotReady
+
+MAX_DOWNLOADS = 3
+
+logger = logging.getLogger(__name__)
+
+
+def download_whole(
+    source: ExportSource, export: Export, job: ExportJob, target: Path
+) -> tuple[Path, Summary] | NotReady:
+    """Store a job's file and check it; a file that seems damaged is downloaded three times in all.
+
+    A file of another number of rows than the service says is taken if it is the same each time.
+    """
+    kept: list[Summary] = []
+    damage: DamagedFile | None = None
+    for _ in range(MAX_DOWNLOADS):
+        not_ready = source.download(export.request, job, target)
+        if not_ready is not None:
+            return not_ready
+        try:
+            summary = source.format_of(export.request).inspect(target)
+            export.check(target, summary)
+        except DamagedFile as error:
+            damage = error
+            logger.warning("%s: %s; downloading it again", export, error)
+            continue
+        # A last line without an end may be cut short, or the vendor's way: twice the same is whole.
+        whole = summary.terminated or summary.digest in {other.digest for other in kept}
+        kept.append(summary)
+        if whole and job.records in {None, summary.rows}:
+            return target, summary
+    if damage is not None:
+        msg = f"{export}: the file of job {job.id or 'none'} can't be taken: {damage}"
+        raise DamagedFile(msg)
+    if len({(summary.rows, summary.terminated or summary.digest) for summary in kept}) > 1:
+        msg = (
+            f"{export}: the file of job {job.id or 'none'} is another one at each download, with "
+            f"{[summary.rows for summary in kept]} rows; the service says {job.records}"
+        )
+        raise DamagedFile(msg)
+    logger.warning(
+        "%s: the file of job %s has %d rows each time; the service says %s",
+        export, job.id or "none", kept[0].rows, job.records,
+    )  # fmt: skip
+    return target, kept[-1]

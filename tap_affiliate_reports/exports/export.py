@@ -1,0 +1,105 @@
+"""One window's export: what it is to bring, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
+from tap_affiliate_reports.formats import Summary
+from tap_affiliate_reports.http import NotReady
+
+
+class Step(Enum):
+    """Where an export stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DOWNLOADING = "downloading"
+    READY = "ready"
+    LEFT = "left"
+    FAILED = "failed"
+    DONE = "done"
+
+
+UNDER_WAY = frozenset({Step.RUNNING, Step.PAUSED, Step.DOWNLOADING, Step.READY})
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """The file of one export, whole and checked."""
+
+    job: ExportJob
+    finished_at: datetime
+    path: Path
+    summary: Summary
+    seconds_waited: float
+
+
+@dataclass(eq=False)
+class Export:
+    """One window's export on its way; what is above the line is given, the rest is progress.
+
+    `is_fresh` judges a file by when it was finished and the service's time; `check` looks into a
+    stored file and raises DamagedFile where another download may help. `known_job` was noted for
+    the same request before. `was_loaded` says that the warehouse has rows of it.
+    """
+
+    stream: str
+    window: str
+    request: ExportRequest
+    is_fresh: Callable[[datetime, datetime], bool]
+    check: Callable[[Path, Summary], None]
+    known_job: str = ""
+    was_loaded: bool = False
+    # ------------------------------------------------------------------
+    step: Step = Step.QUEUED
+    job: ExportJob | None = None
+    landed: tuple[Path, Summary] | NotReady | TapError | None = None
+    result: ResultFile | None = None
+    error: TapError | None = None
+    left_because: str = ""
+    left_for_quota: bool = False
+    exports_spent: int = 0
+    failures: int = 0
+    began: float = 0.0
+    asked: float = 0.0
+    next_try: float = 0.0
+    # Seen running since it was asked for: its file will be fresh whatever dates it shows.
+    seen_running: bool = False
+    # Replayed, and the date of the file that the replay is to replace.
+    replayed: bool = False
+    stale_at: datetime | None = None
+    take_as_is: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.window}"
+
+    @property
+    def needs_export(self) -> bool:
+        """Whether this will spend one of the account's exports."""
+        return self.step is Step.QUEUED and not self.known_job and not self.request.synchronous
+
+    @property
+    def percent(self) -> str:
+        """How far the service says its job is."""
+        return str(self.job.percent) if self.job and self.job.percent is not None else "?"
+
+    def leave(self, because: str, *, is_quota: bool = False) -> None:
+        """Leave the window as it is in this run."""
+        self.step, self.left_because, self.left_for_quota = Step.LEFT, because, is_quota
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a source may be asked; seconds for times."""
+
+    max_exports: int = 90
+    max_concurrent_jobs: int = 5
+    poll_interval: float = 2.0
+    job_timeout: float = 3600.0

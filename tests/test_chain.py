@@ -1,0 +1,194 @@
+"""The whole chain: sandbox -> tap -> real loader -> real database, by `meltano run`, twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from databases import Postgres, duckdb_rows
+
+from tap_affiliate_reports.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORTS = [
+    "mp_action_listing_fast",
+    "mp_action_listing_sku",
+    "partner_performance_by_program",
+    "12172",
+    "tracking_value_list",
+]
+TABLES = {report: f"report_{report}" if report.isdigit() else report for report in REPORTS}
+
+
+class Days:
+    """The sandbox's clock: the real one, some days ahead."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(timezone.utc) + self.ahead
+
+
+@contextmanager
+def running(days: Days) -> Iterator[Sandbox]:
+    with Sandbox(now=days.now, job_seconds=0.1, rows_per_day=12) as sandbox:
+        yield sandbox
+
+
+def environment(prefix: str, sandbox: Sandbox) -> dict[str, str]:
+    start = (datetime.now(timezone.utc) - timedelta(days=70)).date().isoformat()
+    return {
+        f"{prefix}START_DATE": start,
+        f"{prefix}IMPACT_API_URL": sandbox.url,
+        f"{prefix}IMPACT_ACCOUNT_SID": "IRsandbox",
+        f"{prefix}IMPACT_AUTH_TOKEN": "sandbox-token",
+        f"{prefix}IMPACT_REPORTS": json.dumps(REPORTS),
+        f"{prefix}IMPACT_POLL_INTERVAL_SECONDS": "0.1",
+    }
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(timezone.utc).replace(tzinfo=None)
+
+
+# DataType prefix -> what PostgreSQL holds of a text of the report.
+POSTGRES: Mapping[str, Callable[[str], Any]] = {
+    "Decimal": Decimal,
+    "Integer": int,
+    "Boolean": lambda text: text == "true",
+    "Date": utc,
+    "String": str,
+}
+# DuckDB's loader makes a DOUBLE of `number`.
+DUCKDB = {**POSTGRES, "Decimal": lambda text: float(Decimal(text))}
+
+
+def newest_files(sandbox: Sandbox, report: str) -> dict[str, list[list[str]]]:
+    """Return the rows of each window's newest file, as the service made them, by start date."""
+    files: dict[str, tuple[datetime, bytes]] = {}
+    for job in sandbox.impact.jobs.values():
+        file = job.file(sandbox.now()) if job.report_id == report else None
+        if file is not None:
+            start = str(dict(job.params).get("START_DATE"))
+            end = str(dict(job.params).get("END_DATE"))
+            if start not in files or files[start][0] < end:
+                files[start] = (end, file.content)
+    return {
+        start: list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))[1:]
+        for start, (_, content) in files.items()
+    }
+
+
+def expected(
+    sandbox: Sandbox, report: str, values: Mapping[str, Callable[[str], Any]], null: str | None
+) -> list[tuple[Any, ...]]:
+    """Return the report's rows, typed as the warehouse has them, in the order of the key."""
+    columns = sandbox.impact.reports[report].columns
+    parsers = [values[column.data_type.split(" ")[0]] for column in columns]
+    rows = []
+    for _, window in sorted(newest_files(sandbox, report).items()):
+        for number, row in enumerate(window, 1):
+            typed = [
+                parse(text) if text else None for parse, text in zip(parsers, row, strict=True)
+            ]
+            rows.append((number, *[null if value == "" else value for value in typed]))
+    return rows
+
+
+def loaded(rows: list[dict[str, Any]], report: str, sandbox: Sandbox) -> list[tuple[Any, ...]]:
+    """Return what a table holds, as `expected` does; DuckDB's loader lowers the names."""
+    attributes = [column.name for column in sandbox.impact.reports[report].columns]
+    # Report 12172 has names that differ only in case: the second one has a suffix.
+    names, seen = [], set()
+    for name in attributes:
+        names.append(f"{name}_2" if name.lower() in seen else name)
+        seen.add(name.lower())
+    lowered = [{key.lower(): value for key, value in row.items()} for row in rows]
+    lowered.sort(key=lambda row: (str(row["_window_start"]), row["_row_number"]))
+    return [
+        (row["_row_number"], *[row[name.lower()] for name in names])
+        for row in lowered
+        if not row["_deleted"]
+    ]
+
+
+def test_what_lands_in_postgres_is_what_the_service_has_and_a_second_night_adds_only_what_is_new(
+    meltano: Callable[..., str], postgres_server: Postgres
+) -> None:
+    days = Days()
+    with running(days) as sandbox:
+        variables = environment("TAP_AFFILIATE_REPORTS_", sandbox) | {
+            "TARGET_POSTGRES_SQLALCHEMY_URL": postgres_server.sqlalchemy_url
+        }
+        run = ("run", "--no-install", "tap-affiliate-reports", "target-postgres")
+        exports, windows = [], []
+        for _night in range(2):
+            before = len(sandbox.impact.exports)
+            meltano(*run, **variables)
+            exports.append(len(sandbox.impact.exports) - before)
+            for report, table in TABLES.items():
+                rows = postgres_server.rows(table)
+                assert loaded(rows, report, sandbox) == expected(sandbox, report, POSTGRES, "")
+                keys = [(row["_window_start"], row["_row_number"]) for row in rows]
+                assert len(keys) == len(set(keys))
+            table = postgres_server.rows("mp_action_listing_fast")
+            windows.append({(row["_window_start"], row["_window_end"]) for row in table})
+            days.ahead += timedelta(days=1)
+        # The second night asks for the open slot of each of the four dated reports, no more.
+        assert exports[1] == 4 < exports[0]
+        assert max(windows[0])[1] < max(windows[1])[1]
+        types = postgres_server.types("mp_action_listing_fast")
+        assert types["Payout"] == "numeric"
+        assert types["_unparsed"] == "jsonb"
+
+
+def test_what_lands_in_duckdb_is_what_the_service_has_and_a_second_night_adds_only_what_is_new(
+    meltano: Callable[..., str], tmp_path: Path
+) -> None:
+    days = Days()
+    warehouse = tmp_path / "warehouse.duckdb"
+    with running(days) as sandbox:
+        variables = environment("TAP_AFFILIATE_REPORTS__DEMO_", sandbox) | {
+            "TARGET_DUCKDB_PATH": str(warehouse)
+        }
+        run = ("run", "--no-install", "--state-id-suffix", "chain")
+        exports = []
+        for _night in range(2):
+            before = len(sandbox.impact.exports)
+            meltano(*run, "tap-affiliate-reports--demo", "target-duckdb", **variables)
+            exports.append(len(sandbox.impact.exports) - before)
+            for report, table in TABLES.items():
+                rows = duckdb_rows(warehouse, table)
+                assert loaded(rows, report, sandbox) == expected(sandbox, report, DUCKDB, None)
+            days.ahead += timedelta(days=1)
+        assert exports[1] == 4 < exports[0]
+
+
+def test_the_lists_land_in_postgres_too(
+    meltano: Callable[..., str], postgres_server: Postgres
+) -> None:
+    with running(Days()) as sandbox:
+        meltano(
+            "run", "--no-install", "--state-id-suffix", "lists",
+            "tap-affiliate-reports", "target-postgres",
+            TARGET_POSTGRES_SQLALCHEMY_URL=postgres_server.sqlalchemy_url,
+            TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA="lists",
+            **environment("TAP_AFFILIATE_REPORTS_", sandbox)
+            | {"TAP_AFFILIATE_REPORTS_IMPACT_REPORTS": '["12172"]'},
+        )  # fmt: skip
+        reports = {row["Id"] for row in postgres_server.rows("reports", "lists")}
+        assert len(reports) == len(sandbox.impact.reports)
+        metadata = {row["Id"]: row for row in postgres_server.rows("report_metadata", "lists")}
+        assert len(metadata["12172"]["Attributes"]) == len(sandbox.impact.reports["12172"].columns)
+        jobs = {row["Id"] for row in postgres_server.rows("jobs", "lists")}
+        assert jobs <= set(sandbox.impact.jobs)
+        assert jobs
