@@ -1,0 +1,428 @@
+"""Killed at any step, a sync that is resumed ends with the warehouse equal to the source."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import kill_child
+import pytest
+from harness import FakeClock, Warehouse, config_for, sync
+from small_source import SmallSource, check_bookmark, check_exact
+
+from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox, hang
+
+REPORTS = ("other", "sales")
+START = date(2026, 11, 2)
+MAX_JOBS = 2
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["kill_child"])
+
+
+@dataclass
+class World:
+    """A source, the warehouse it is loaded into, and what a first sync left."""
+
+    folder: Path
+    clock: FakeClock
+    sandbox: Sandbox
+    source: SmallSource
+    warehouse: Warehouse = field(default_factory=Warehouse)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return config_for(
+            self.sandbox,
+            reports=list(REPORTS),
+            window="week",
+            max_concurrent_jobs=MAX_JOBS,
+            START_DATE=START.isoformat(),
+        )
+
+    def night(self) -> None:
+        """Load everything once, and let the source change and a night pass."""
+        first = sync(self.config, self.clock).ok()
+        self.warehouse.load(first.messages)
+        self.state = first.state
+        self.source.put("sales", date(2026, 11, 3), [])
+        self.source.put("sales", date(2026, 11, 5), ["1", "2", "3", "4"])
+        self.source.put("sales", date(2026, 11, 17), ["7"])
+        self.source.put("other", date(2026, 11, 10), ["8", "9", "10"])
+        self.clock.advance(days=1)
+
+    def job(self, **options: Any) -> kill_child.Job:
+        return kill_child.Job(self.config, self.state, self.folder, self.clock.now(), **options)
+
+    def tick(self, request: LoggedRequest) -> None:
+        """Let the child's polls pass the time of the sandbox, whose clock it does not share."""
+        if "/Jobs/" in request.path:
+            self.clock.advance(seconds=1)
+
+    def child(self, job: kill_child.Job, kill: Callable[[LoggedRequest], bool]) -> int:
+        """Run a child and kill it at the first request that `kill` is true of."""
+        process = FORKS.Process(target=kill_child.run, args=(job,))
+        started = threading.Event()
+
+        def on_request(request: LoggedRequest) -> None:
+            self.tick(request)
+            if kill(request):
+                started.wait(10)
+                os.kill(process.pid or 0, signal.SIGKILL)
+                process.join(10)
+
+        self.sandbox.on_request = on_request
+        process.start()
+        started.set()
+        process.join(30)
+        self.sandbox.on_request = None
+        assert process.exitcode is not None, "the child hangs"
+        return process.exitcode
+
+    def resume(self, state: dict[str, Any]) -> None:
+        run = sync(self.config, self.clock, state=state).ok()
+        self.warehouse.load(run.messages)
+        for report in REPORTS:
+            check_exact(self.source, self.warehouse, report, START, self.yesterday)
+            check_bookmark(run.state, report, START)
+            assert run.bookmark(report) == self.yesterday.isoformat()
+
+    @property
+    def yesterday(self) -> date:
+        return date(2026, 11, 19 if self.state else 18)
+
+    @property
+    def exports(self) -> int:
+        return len(self.sandbox.impact.exports)
+
+
+class Worlds:
+    """Makes worlds, each with folders and sockets of its own."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self.stack, self.count = folder, stack, 0
+
+    def __call__(self, *, night: bool) -> World:
+        self.count += 1
+        folder = self.folder / str(self.count)
+        folder.mkdir()
+        clock = FakeClock()
+        sandbox = self.stack.enter_context(Sandbox(now=clock.now, job_seconds=2))
+        world = World(folder, clock, sandbox, SmallSource(sandbox, clock, REPORTS))
+        if night:
+            world.night()
+        return world
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Iterator[Worlds]:
+    with ExitStack() as stack:
+        yield Worlds(tmp_path, stack)
+
+
+def undisturbed(worlds: Worlds, *, night: bool) -> tuple[list[str], list[dict[str, Any]], int]:
+    """Return the requests, the messages and the exports of a sync that nobody kills."""
+    world = worlds(night=night)
+    job, before, exports = world.job(), len(world.sandbox.requests), world.exports
+    assert world.child(job, lambda _: False) == 0
+    requests = [f"{r.method} {r.path}" for r in world.sandbox.requests[before:]]
+    return requests, job.messages(), world.exports - exports
+
+
+def last_state(world: World, messages: list[dict[str, Any]], older: int = 0) -> dict[str, Any]:
+    states = [world.state, *(m["value"] for m in messages if m["type"] == "STATE")]
+    return states[max(0, len(states) - 1 - older)]
+
+
+@pytest.mark.parametrize("night", [False, True], ids=["the first sync", "the next night"])
+def test_killed_at_any_request_a_sync_resumes_to_exactly_the_source(
+    worlds: Worlds, night: bool
+) -> None:
+    requests, _, exports = undisturbed(worlds, night=night)
+    kinds = " ".join(requests)
+    for step in ("/Reports", "/MetaData", "/ReportExport/", "/Jobs/", "/Download", "/storage/"):
+        assert step in kinds
+    assert ("/Replay" in kinds) == night
+    for number in range(1, len(requests) + 1):
+        world = worlds(night=night)
+        left, job, before = [number], world.job(), world.exports
+
+        def is_due(_: LoggedRequest, left: list[int] = left) -> bool:
+            left[0] -= 1
+            return left[0] == 0
+
+        if world.child(job, is_due) != -signal.SIGKILL:
+            assert number > len(requests) - 4, "polls vary with the threads, but not by much"
+            continue
+        messages = job.messages()
+        world.warehouse.load(messages)
+        world.resume(last_state(world, messages))
+        spent = world.exports - before
+        assert spent <= exports + MAX_JOBS, f"killed at request {number}: {requests[number - 1]}"
+
+
+@pytest.mark.parametrize("older", [0, 1, 2], ids=["last STATE", "one before", "two before"])
+@pytest.mark.parametrize("night", [False, True], ids=["the first sync", "the next night"])
+def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
+    worlds: Worlds, night: bool, older: int
+) -> None:
+    _, messages, exports = undisturbed(worlds, night=night)
+    kinds = [m["type"] for m in messages]
+    assert kinds.count("STATE") > 6
+    for number in range(1 + older, len(messages) + 1, 1 + older):
+        world = worlds(night=night)
+        job, before = world.job(die_after=number), world.exports
+        assert world.child(job, lambda _: False) == -signal.SIGKILL
+        arrived = job.messages()
+        assert len(arrived) == number
+        world.warehouse.load(arrived)
+        world.resume(last_state(world, arrived, older))
+        if not older:
+            assert world.exports - before <= exports + MAX_JOBS
+
+
+def test_records_of_a_block_that_was_never_written_are_no_loss(worlds: Worlds) -> None:
+    _, messages, _ = undisturbed(worlds, night=True)
+    for number in range(1, len(messages), 5):
+        world = worlds(night=True)
+        job = world.job(die_after=number, block=64 * 1024)
+        assert world.child(job, lambda _: False) == -signal.SIGKILL
+        arrived = job.messages()
+        world.warehouse.load(arrived)
+        world.resume(last_state(world, arrived))
+
+
+def test_killed_twice_in_a_row_a_sync_still_resumes_to_exactly_the_source(worlds: Worlds) -> None:
+    _, messages, _ = undisturbed(worlds, night=True)
+    for number in range(3, len(messages), 9):
+        world = worlds(night=True)
+        for die_after in (number, number // 2):
+            job = world.job(die_after=die_after)
+            world.child(job, lambda _: False)
+            arrived = job.messages()
+            world.warehouse.load(arrived)
+            world.state = last_state(world, arrived)
+            world.source.put("sales", date(2026, 11, 12), ["5"])
+            job.out.unlink()
+        world.resume(world.state)
+
+
+def test_a_window_that_lost_all_its_rows_is_retired_though_the_tap_was_killed(
+    worlds: Worlds,
+) -> None:
+    def emptied() -> World:
+        world = worlds(night=True)
+        for day in range(2, 9):
+            world.source.put("sales", date(2026, 11, day), [])
+        return world
+
+    world = emptied()
+    job = world.job()
+    assert world.child(job, lambda _: False) == 0
+    for number in range(1, len(job.messages()), 2):
+        world = emptied()
+        job = world.job(die_after=number)
+        assert world.child(job, lambda _: False) == -signal.SIGKILL
+        arrived = job.messages()
+        world.warehouse.load(arrived)
+        world.resume(last_state(world, arrived))
+
+
+# The command line, told to stop
+
+
+@dataclass
+class Process:
+    """The real executable, its temporary folder and what it wrote."""
+
+    popen: subprocess.Popen[bytes]
+    temporary: Path
+    errors: Path
+    out: bytes = b""
+
+    def tell(self, number: int) -> float:
+        """Send a signal, read on, and return the seconds until the end."""
+        began = time.monotonic()
+        self.popen.send_signal(number)
+        assert self.popen.stdout is not None
+        self.out += self.popen.stdout.read()
+        self.popen.wait(10)
+        return time.monotonic() - began
+
+    def until(self, text: bytes) -> None:
+        assert self.popen.stdout is not None
+        while text not in self.out:
+            block = os.read(self.popen.stdout.fileno(), 4096)
+            assert block, self.errors.read_text()
+            self.out += block
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    running: list[Process] = []
+
+    def start(config: dict[str, Any], **environment: str) -> Process:
+        folder = tmp_path / str(len(running))
+        temporary = folder / "tmp"
+        temporary.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config))
+        with (folder / "err.log").open("wb") as errors:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "tap_affiliate_reports", "--config", folder / "config.json"],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, "TMPDIR": str(temporary), **environment},
+            )
+        running.append(Process(popen, temporary, folder / "err.log"))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.popen.kill()
+        process.popen.wait()
+        if process.popen.stdout:
+            process.popen.stdout.close()
+
+
+@pytest.fixture
+def real() -> Iterator[Sandbox]:
+    """A sandbox on the real clock, for real processes."""
+    with Sandbox(job_seconds=0, rows_per_day=20) as sandbox:
+        yield sandbox
+
+
+def stopped_well(process: Process, number: int) -> list[dict[str, Any]]:
+    """Send a signal, and check how the process ends; return its messages."""
+    seconds = process.tell(number)
+    log = process.errors.read_text()
+    assert process.popen.returncode == 128 + number, log
+    assert seconds < 2
+    assert "Traceback" not in log
+    assert process.out.endswith(b"\n")
+    messages = kill_child.whole_lines(process.out)
+    assert messages[-1]["type"] == "STATE"
+    assert list(process.temporary.iterdir()) == []
+    return messages
+
+
+SIGNALS = pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"]
+)
+BUFFERING = pytest.mark.parametrize(
+    "environment", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"]
+)
+
+
+def small(sandbox: Sandbox, **impact: Any) -> dict[str, Any]:
+    return config_for(sandbox, reports=["mp_action_listing_fast"], **impact)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@SIGNALS
+def test_told_to_stop_while_a_download_hangs_it_ends_at_once(
+    real: Sandbox, start: Callable[..., Process], number: int
+) -> None:
+    event = threading.Event()
+    fault = real.faults.add("GET /storage/", hang(event), None)
+    process = start(small(real, poll_interval_seconds=0.01))
+    wait_for(lambda: fault.hits > 0)
+    assert any(process.temporary.iterdir())
+    stopped_well(process, number)
+    event.set()
+
+
+@SIGNALS
+def test_told_to_stop_in_a_long_sleep_it_ends_at_once(
+    real: Sandbox, start: Callable[..., Process], number: int
+) -> None:
+    real.impact.job_seconds = 600
+    process = start(small(real, poll_interval_seconds=500))
+    wait_for(lambda: real.impact.polls > 0)
+    time.sleep(0.1)
+    stopped_well(process, number)
+
+
+def test_told_to_stop_while_a_request_hangs_it_ends_at_once(
+    real: Sandbox, start: Callable[..., Process]
+) -> None:
+    event = threading.Event()
+    fault = real.faults.add("ReportExport", hang(event), None)
+    process = start(small(real))
+    wait_for(lambda: fault.hits > 0)
+    stopped_well(process, signal.SIGTERM)
+    event.set()
+
+
+@BUFFERING
+@SIGNALS
+def test_told_to_stop_before_a_slow_loader_every_line_is_whole_and_state_is_last(
+    real: Sandbox, start: Callable[..., Process], number: int, environment: dict[str, str]
+) -> None:
+    real.account.rows_per_day = 200
+    process = start(small(real, poll_interval_seconds=0.01), **environment)
+    process.until(b'"RECORD","stream":"mp_action_listing_fast"')
+    # The pipe is full by now: the tap is in the middle of a write.
+    time.sleep(0.3)
+    messages = stopped_well(process, number)
+    records = [m for m in messages if m.get("stream") == "mp_action_listing_fast"]
+    state = messages[-1]["value"]["bookmarks"]["mp_action_listing_fast"]
+    unfinished = [entry for entry in state["windows"].values() if entry.get("unfinished")]
+    assert len(records) > 100
+    assert len(unfinished) == 1
+    assert "replication_key_value" not in state
+
+
+def test_the_second_signal_does_not_spoil_the_first(
+    real: Sandbox, start: Callable[..., Process]
+) -> None:
+    real.account.rows_per_day = 200
+    process = start(small(real, poll_interval_seconds=0.01))
+    process.until(b'"RECORD","stream":"mp_action_listing_fast"')
+    time.sleep(0.3)
+    process.popen.send_signal(signal.SIGTERM)
+    stopped_well(process, signal.SIGTERM)
+
+
+def test_a_loader_that_closes_its_input_is_one_clear_line(
+    real: Sandbox, start: Callable[..., Process]
+) -> None:
+    real.account.rows_per_day = 200
+    process = start(small(real, poll_interval_seconds=0.01))
+    process.until(b'"RECORD","stream":"mp_action_listing_fast"')
+    assert process.popen.stdout is not None
+    process.popen.stdout.close()
+    assert process.popen.wait(10) == 1
+    log = process.errors.read_text()
+    assert "Traceback" not in log
+    assert "the loader closed its input" in log
+    assert list(process.temporary.iterdir()) == []
+
+
+def test_a_killed_tap_leaves_whole_lines_but_for_the_last(
+    real: Sandbox, start: Callable[..., Process]
+) -> None:
+    real.account.rows_per_day = 200
+    process = start(small(real, poll_interval_seconds=0.01))
+    process.until(b'"RECORD","stream":"mp_action_listing_fast"')
+    process.tell(signal.SIGKILL)
+    messages = kill_child.whole_lines(process.out)
+    assert messages[0]["type"] == "SCHEMA"
+    assert {m["type"] for m in messages} == {"SCHEMA", "RECORD", "STATE"}

@@ -1,0 +1,224 @@
+"""The ledger stands in STATE as it was noted; the bookmark only moves forward; junk is refused."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from harness import NOW, FakeClock, config_for, sync
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
+from tap_affiliate_reports.state import Ledger, from_timestamp, to_timestamp
+from tap_affiliate_reports.windows import Loaded, Window
+
+days = st.dates(date(2000, 1, 1), date(2050, 1, 1))
+moments = st.datetimes(
+    datetime(2000, 1, 1),
+    datetime(2050, 1, 1),
+    timezones=st.sampled_from([timezone.utc, timezone(timedelta(hours=-5))]),
+)
+loads = st.lists(
+    st.tuples(
+        days,
+        st.integers(0, 40),
+        st.integers(0, 40),
+        st.integers(0, 10**9),
+        moments,
+        st.text("abc-123", max_size=8),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+def again(state: dict[str, Any]) -> Ledger:
+    """Read a state as a next sync would."""
+    return Ledger(json.loads(json.dumps(state)), "_window_end")
+
+
+class TestLedger:
+    @given(loads)
+    def test_what_is_noted_is_read_back_the_same(self, loads: list[tuple[Any, ...]]) -> None:
+        state: dict[str, Any] = {}
+        ledger = Ledger(state, "_window_end")
+        for slot, first, length, rows, finished, job, is_done in loads:
+            start = slot + timedelta(days=first)
+            window = Window(slot, start, start + timedelta(days=length))
+            ledger.begin(window, rows, job)
+            if is_done:
+                ledger.finish(window, rows, finished, job)
+        assert again(state).windows == ledger.windows
+
+    @given(moments)
+    def test_a_moment_is_kept_to_the_last_digit_in_utc(self, moment: datetime) -> None:
+        text = to_timestamp(moment)
+        assert text.endswith("Z")
+        assert from_timestamp(text) == moment
+
+    def test_a_load_begun_keeps_the_larger_row_count_until_it_is_finished(self) -> None:
+        state: dict[str, Any] = {}
+        window = Window(date(2026, 10, 1), date(2026, 10, 1), date(2026, 10, 31))
+        ledger = Ledger(state, "_window_end")
+        ledger.begin(window, 5, "a")
+        assert again(state).windows[window.slot] == Loaded(
+            window.start, window.end, 5, None, "a", unfinished=True
+        )
+        ledger.finish(window, 5, NOW, "a")
+        for rows, expected in ((3, 5), (8, 8)):
+            ledger.begin(window, rows, "b")
+            entry = again(state).windows[window.slot]
+            assert (entry.rows, entry.is_whole, entry.refreshed_at) == (expected, False, NOW)
+        ledger.finish(window, 8, NOW, "")
+        assert again(state).windows[window.slot].is_whole
+        assert "job" not in state["windows"]["2026-10-01"]
+
+    @given(st.lists(days, min_size=1))
+    def test_the_bookmark_never_moves_back(self, moves: list[date]) -> None:
+        state: dict[str, Any] = {}
+        ledger = Ledger(state, "_window_end")
+        for number, day in enumerate(moves, 1):
+            ledger.advance(day)
+            assert again(state).bookmark == max(moves[:number])
+
+    def test_a_stream_without_replication_key_has_no_bookmark(self) -> None:
+        state: dict[str, Any] = {}
+        Ledger(state, None).advance(date(2026, 10, 1))
+        assert state == {}
+
+    @pytest.mark.parametrize("text", ["2026-10-31", "2026-10-31T00:00:00Z", "2026-10-31 05:00:00"])
+    def test_a_bookmark_set_by_hand_may_be_a_date_or_a_date_time(self, text: str) -> None:
+        assert Ledger({"replication_key_value": text}, "").bookmark == date(2026, 10, 31)
+
+    @pytest.mark.parametrize(
+        "windows",
+        [
+            [],
+            ["2026-10-01"],
+            None,
+            "junk",
+            {"October": {"end": "2026-10-31", "rows": 1}},
+            {"2026-10-01": {"rows": 1}},
+            {"2026-10-01": {"end": "2026-10-31"}},
+            {"2026-10-01": {"end": "2026-10-31", "rows": None}},
+            {"2026-10-01": {"end": "2026-10-31", "rows": "many"}},
+            {"2026-10-01": {"end": "2026-13-31", "rows": 1}},
+            {"2026-10-01": {"end": "2026-10-31", "rows": 1, "refreshed_at": "yesterday"}},
+            {"2026-10-01": {"end": "2026-10-31", "rows": 1, "refreshed_at": 5}},
+            {"2026-10-01": None},
+            {"2026-10-01": 7},
+        ],
+    )
+    def test_a_ledger_that_can_not_be_read_is_one_clear_error(self, windows: Any) -> None:
+        with pytest.raises(TapError, match="state") as caught:
+            Ledger({"windows": windows}, "_window_end")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def sales(sandbox: Sandbox) -> Report:
+    """A report of two rows in each of its three months."""
+    return sandbox.impact.add(
+        Report(
+            "sales",
+            "Sales",
+            columns=[Attribute("Id"), Attribute("Amount", "Decimal")],
+            rows=lambda start, *_: [[f"{start:%m}-1", "1.50"], [f"{start:%m}-2", "2"]],
+        )
+    )
+
+
+@pytest.mark.usefixtures("sales")
+class TestStateOfASync:
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            {"windows": []},
+            {"windows": {"2026-10-01": {}}},
+            {"replication_key": "_window_end", "replication_key_value": "yesterday"},
+            {"replication_key": "_window_end", "replication_key_value": 20261031},
+            {"columns": {"Amount": "money"}},
+            {"columns": ["Amount"]},
+            {"fingerprint": "month", "windows": {"2026-10-01": {"end": "2026-10-31", "rows": 1}}},
+        ],
+        ids=str,
+    )
+    def test_a_state_that_can_not_be_read_fails_its_stream_by_one_line(
+        self, sandbox: Sandbox, clock: FakeClock, bad: dict[str, Any]
+    ) -> None:
+        run = sync(
+            config_for(sandbox, reports=["sales"]), clock, state={"bookmarks": {"sales": bad}}
+        )
+        assert isinstance(run.error, TapError), repr(run.error)
+        assert "sales" in str(run.error)
+        assert "\n" not in str(run.error)
+        assert run.records("sales") == []
+
+    def test_no_state_holds_a_url_a_path_or_a_secret(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        config = config_for(sandbox, reports=["sales"], program_ids=["10211", "10487"])
+        run = sync(config, clock).ok()
+        assert len(run.states) > 10
+        for state in run.states:
+            text = json.dumps(state)
+            assert not [bad for bad in ("http", "/", "token", "IRsandbox") if bad in text.replace(
+                "America/New_York", ""
+            )]  # fmt: skip
+
+    def test_the_state_of_a_month_is_its_end_rows_finish_and_job(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        run = sync(config_for(sandbox, reports=["sales"], lookback_days=30), clock).ok()
+        state = run.state["bookmarks"]["sales"]
+        jobs = {job.params["END_DATE"][0]: job.id for job in sandbox.impact.jobs.values()}
+        assert (state["replication_key"], state["replication_key_value"]) == (
+            "_window_end",
+            "2026-11-18",
+        )
+        assert {**state["windows"]["2026-11-01"], "refreshed_at": ""} == {
+            "end": "2026-11-18",
+            "rows": 2,
+            "refreshed_at": "",
+            "job": jobs["2026-11-18"],
+        }
+        assert state["windows"]["2026-09-01"]["start"] == "2026-09-10"
+        assert "job" not in state["windows"]["2026-09-01"], "settled: never asked for again"
+
+    def test_a_bookmark_set_by_hand_skips_what_can_not_change_and_moves_on(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        config = config_for(sandbox, reports=["sales"], START_DATE="2026-01-01", lookback_days=30)
+        by_hand = {"bookmarks": {"sales": {"replication_key_value": "2026-09-30"}}}
+        run = sync(config, clock, state=by_hand).ok()
+        assert {row["_window_start"] for row in run.records("sales")} == {
+            "2026-10-01",
+            "2026-11-01",
+        }
+        assert run.bookmark("sales") == "2026-11-18"
+        assert not [m for m in run.messages if m["type"] == "ACTIVATE_VERSION"]
+
+        clock.advance(days=1)
+        run = sync(config, clock, state=run.state).ok()
+        assert {row["_window_start"] for row in run.records("sales")} == {
+            "2026-10-01",
+            "2026-11-01",
+        }, "what was skipped once is not loaded on the next night"
+        assert run.bookmark("sales") == "2026-11-19"
+
+    def test_the_bookmark_never_passes_a_window_that_was_left_out(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        config = config_for(sandbox, reports=["sales"], max_exports=1)
+        run = sync(config, clock)
+        assert isinstance(run.error, TapError)
+        assert run.bookmark("sales") == "2026-09-30"
+
+        sandbox.impact.fail_next("FAILED", "out of memory", times=9)
+        run = sync(config_for(sandbox, reports=["sales"]), clock, state=run.state)
+        assert isinstance(run.error, TapError)
+        assert run.bookmark("sales") == "2026-09-30"
