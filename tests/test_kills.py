@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class World:
             if kill(request):
                 started.wait(10)
                 os.kill(process.pid or 0, signal.SIGKILL)
-                process.join(10)
+                connection.wait([process.sentinel], 10)
 
         self.sandbox.on_request = on_request
         process.start()

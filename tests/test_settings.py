@@ -103,7 +103,7 @@ WRONG = {
     "impact.result_max_age_hours beyond all dates": settings({"result_max_age_hours": 1e15}),
     "impact.max_exports": settings({"max_exports": True}),
     "impact.max_concurrent_jobs": settings({"max_concurrent_jobs": 0}),
-    "impact.poll_interval_seconds": settings({"poll_interval_seconds": "2"}),
+    "impact.poll_interval_seconds": settings({"poll_interval_seconds": "soon"}),
     "impact.job_timeout_seconds": settings({"job_timeout_seconds": -1}),
     "impact.max_wait_seconds": settings({"max_wait_seconds": []}),
     "impact.report_options": settings({"report_options": ["sales"]}),
