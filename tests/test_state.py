@@ -140,7 +140,6 @@ class TestStateOfASync:
             {"windows": []},
             {"windows": {"2026-10-01": {}}},
             {"replication_key": "_window_end", "replication_key_value": "yesterday"},
-            {"replication_key": "_window_end", "replication_key_value": 20261031},
             {"columns": {"Amount": "money"}},
             {"columns": ["Amount"]},
             {"fingerprint": "month", "windows": {"2026-10-01": {"end": "2026-10-31", "rows": 1}}},

@@ -1,0 +1,8 @@
+"""The streams: lists of an API, and reports made by exports."""
+
+from __future__ import annotations
+
+from tap_affiliate_reports.streams.base import ListStream
+from tap_affiliate_reports.streams.report import ReportStream, Span
+
+__all__ = ["ListStream", "ReportStream", "Span"]

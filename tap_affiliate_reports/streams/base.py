@@ -1,0 +1,89 @@
+"""What all streams share, and the streams that an API answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import Stream
+
+from tap_affiliate_reports.errors import SettingsError, TapError, Unauthorized
+from tap_affiliate_reports.sources.source import ListSpec
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_affiliate_reports.tap import TapAffiliateReports
+
+
+class AffiliateStream(Stream):
+    """A stream whose expected errors are told to the tap and do not stop the other streams."""
+
+    _tap: TapAffiliateReports
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        # The SDK would retire the old rows before the first new one is there.
+        return False
+
+    @property
+    def emits_versions(self) -> bool:
+        """Whether rows from before may be retired by ACTIVATE_VERSION."""
+        return bool(self.config.get("emit_activate_version_messages", True))
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        return None
+
+    @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], None, None]:
+        try:
+            self._tap.prepare()
+            yield from self._records(context, write_messages=write_messages)
+        except (Unauthorized, SettingsError):
+            raise
+        except TapError as error:
+            self._tap.failed(self.name, error)
+
+    def _records(
+        self, context: Context | None, *, write_messages: bool
+    ) -> Iterator[dict[str, Any]]:
+        yield from super()._sync_records(context, write_messages=write_messages)
+
+    @override
+    def log_sync_costs(self) -> None:
+        super().log_sync_costs()
+        # The framework calls this for each stream once all of them are through.
+        if self._tap.is_last(self):
+            self._tap.finish()
+
+
+class ListStream(AffiliateStream):
+    """A list that the API answers at once."""
+
+    def __init__(self, tap: TapAffiliateReports, spec: ListSpec) -> None:
+        self._spec = spec
+        super().__init__(tap, schema=spec.schema, name=spec.name)
+        self.primary_keys = spec.primary_keys
+        self.replication_key = spec.replication_key
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        bookmark = None
+        if self.replication_key:
+            bookmark = self.get_starting_replication_key_value(context)
+        elif self.emits_versions:
+            self._stream_version = self._tap.initialized_at
+        yield from self._spec.records(bookmark)
+        if self._stream_version is not None:
+            # What is no longer in the list is retired, once the whole list is there.
+            self._write_activate_version_message(self._stream_version)

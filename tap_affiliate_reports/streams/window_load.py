@@ -1,0 +1,224 @@
+"""One window on its way into the warehouse: file -> records, with state before and after."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tap_affiliate_reports.errors import DamagedFile, FileError, KeyViolation
+from tap_affiliate_reports.exports.export import UNDER_WAY, Export, ResultFile
+from tap_affiliate_reports.exports.job import ExportRequest
+from tap_affiliate_reports.formats import Summary
+from tap_affiliate_reports.schema import ADDED, Column, match_header, row_parser
+from tap_affiliate_reports.state import Ledger, to_timestamp
+from tap_affiliate_reports.windows import Freshness, Window
+
+if TYPE_CHECKING:
+    from tap_affiliate_reports.streams.report import ReportStream
+
+# Between two looks at the exports that are under way, this many rows are emitted.
+TICK_ROWS = 500
+
+logger = logging.getLogger(__name__)
+RowParser = Callable[[Sequence[str]], tuple[dict[str, Any], dict[str, str] | None]]
+
+
+@dataclass
+class Partition:
+    """One program of a report, or all of it: its ledger and how far it is complete."""
+
+    program: str
+    ledger: Ledger
+    asked: Sequence[Window]
+    complete: int = 0
+
+    def advance(self, freshness: Freshness) -> None:
+        """Move the bookmark over all windows that are loaded without a gap."""
+        while self.complete < len(self.asked):
+            asked = self.asked[self.complete]
+            entry = self.ledger.windows.get(asked.slot)
+            if entry is None or not entry.is_whole or entry.refreshed_at is None:
+                return
+            day = freshness.complete_through(entry.end, entry.refreshed_at)
+            self.ledger.advance(day)
+            if day < asked.end:
+                return
+            self.complete += 1
+
+
+class WindowLoad:
+    """One window to load in this sync: its export, and its file as records and state.
+
+    `before` is what the ledger had of it. A refreshed window was loaded before, with the same days.
+    """
+
+    def __init__(
+        self, stream: ReportStream, partition: Partition, window: Window, *, is_refresh: bool
+    ) -> None:
+        self.stream = stream
+        self.partition = partition
+        self.window = window
+        self.is_refresh = is_refresh
+        self.before = before = partition.ledger.windows.get(window.slot)
+        same_days = before is not None and (before.start, before.end) == (window.start, window.end)
+        options = stream.report.options
+        label = f"{window} of program {partition.program}" if partition.program else str(window)
+        self.export = Export(
+            stream=stream.name,
+            window=label,
+            request=ExportRequest(
+                stream.report.id,
+                start=None if window.is_snapshot else window.start,
+                end=None if window.is_snapshot else window.end,
+                program=partition.program,
+                filters=options.filters,
+                synchronous=options.mode == "run",
+            ),
+            is_fresh=partial(stream.freshness.is_fresh, window),
+            check=self._check,
+            known_job=before.job if before and (same_days or window.is_snapshot) else "",
+            was_loaded=before is not None and before.refreshed_at is not None,
+        )
+        self.format = stream.source.exports.format_of(self.export.request)
+
+    def records(self, result: ResultFile) -> Iterator[dict[str, Any]]:
+        """Yield the file's rows, then those that vanished; state is written around them."""
+        stream, ledger, summary = self.stream, self.partition.ledger, result.summary
+        self._refuse_loss(result)
+        began = stream.clock.monotonic()
+        constants = self._constants(result)
+        ledger.begin(self.window, summary.rows, result.job.id)
+        stream.write_state()
+        parse = self._row_parser(summary)
+        misfits_of: Counter[str] = Counter()
+        for number, row in enumerate(self.format.read_rows(result.path, summary.header), 1):
+            values, misfits = parse(row)
+            record = {**constants, **values}
+            record["_row_number"] = number
+            if misfits:
+                record["_unparsed"] = misfits
+                misfits_of.update(misfits.keys())
+            yield record
+            if number % TICK_ROWS == 0:
+                stream.flow.tick()
+        yield from self._vanished(summary.rows, constants)
+        for name, count in misfits_of.items():
+            logger.warning("%s: %d values of %s do not fit its type and are kept in _unparsed",
+                           self.export, count, name)  # fmt: skip
+        self._finish(result)
+        stream.totals.done += 1
+        stream.totals.rows += summary.rows
+        stream.totals.unparsed += misfits_of.total()
+        logger.info(
+            "loaded %s: %d rows, %d bytes, job %s, waited %.1f s, read %.1f s",
+            self.export, summary.rows, summary.size, result.job.id or "none",
+            result.seconds_waited, stream.clock.monotonic() - began,
+        )  # fmt: skip
+
+    def note_job(self) -> None:
+        """Note the job of a new window under way, so that a next sync need not export it.
+
+        Nothing was emitted of it yet: what the warehouse holds stays as the ledger has it.
+        """
+        job = self.export.job
+        if self.export.step in UNDER_WAY and job and job.id and not self.is_refresh:
+            self.partition.ledger.begin(self.window, 0, job.id)
+
+    # Around the rows
+
+    def _constants(self, result: ResultFile) -> dict[str, Any]:
+        source, end = self.stream.source, self.window.end
+        if self.window.is_snapshot:
+            end = result.finished_at.astimezone(source.zone).date()
+        return {
+            "_account": source.account,
+            "_program_id": self.partition.program,
+            "_window_start": self.window.slot.isoformat(),
+            "_window_end": end.isoformat(),
+            "_row_number": 0,
+            "_refreshed_at": to_timestamp(result.finished_at),
+            "_deleted": False,
+            "_sdc_deleted_at": None,
+            "_unparsed": None,
+        }
+
+    def _vanished(self, rows: int, constants: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        before = self.before.rows if self.before else 0
+        if self.stream.report.options.primary_keys or before <= rows:
+            return
+        gone = dict(constants) | dict.fromkeys(self.stream.selected_columns)
+        gone |= {"_deleted": True, "_sdc_deleted_at": to_timestamp(self.stream.clock.now())}
+        for number in range(rows + 1, before + 1):
+            yield {**gone, "_row_number": number}
+        self.stream.totals.vanished += before - rows
+        logger.info("%s: %d rows vanished", self.export, before - rows)
+
+    def _refuse_loss(self, result: ResultFile) -> None:
+        before = self.before.rows if self.before and self.before.refreshed_at else 0
+        if before and not result.summary.rows and result.job.records != 0:
+            msg = (
+                f"{self.export}: the file of job {result.job.id or 'none'} is empty where {before} "
+                "rows were loaded before, and the service does not say that there are none; the "
+                "rows are left as they are"
+            )
+            raise FileError(msg)
+
+    def _finish(self, result: ResultFile) -> None:
+        freshness = self.stream.freshness
+        settled = not self.window.is_snapshot and freshness.is_settled(
+            self.window.end, result.finished_at
+        )
+        job = "" if settled else result.job.id
+        self.partition.ledger.finish(self.window, result.summary.rows, result.finished_at, job)
+        self.partition.advance(freshness)
+        self.stream.write_state()
+
+    # The file against the columns
+
+    def _check(self, path: Path, summary: Summary) -> None:
+        """Refuse a file that is none of this report's, or whose keys are null or repeat."""
+        match = match_header(summary.header, self.stream.columns)
+        if summary.header and not match.found:
+            msg = f"no column of the file is one of the report's: {summary.header[:5]}"
+            raise DamagedFile(msg)
+        keys = self.stream.report.options.primary_keys
+        if not keys or "_row_number" in keys:
+            return
+        # The tap's other columns are the same in all rows of a window.
+        own = [key for key in keys if key not in ADDED]
+        parse = row_parser(
+            match,
+            timezone=self.stream.source.zone,
+            singer_decimal=self.stream.singer_decimal,
+            selected=own,
+        )
+        seen: set[tuple[Any, ...]] = set()
+        for number, row in enumerate(self.format.read_rows(path, summary.header), 1):
+            values, _ = parse(row)
+            key = tuple(values[name] for name in own)
+            if None in key or key in seen:
+                what = "null" if None in key else "not unique"
+                told = ", ".join(f"{name}={value!r}" for name, value in zip(own, key, strict=True))
+                msg = f"{self.export}: the primary_keys are {what} in row {number}: {told}"
+                raise KeyViolation(msg)
+            seen.add(key)
+
+    def _row_parser(self, summary: Summary) -> RowParser:
+        match = match_header(summary.header, self.stream.columns)
+        if summary.header:
+            self.stream.warn_of_missing(self.export, match.missing)
+        added: Sequence[Column] = ()
+        if match.unknown and summary.rows:
+            added = self.stream.add_columns(self.export, match.unknown)
+        return row_parser(
+            match,
+            added,
+            timezone=self.stream.source.zone,
+            singer_decimal=self.stream.singer_decimal,
+            selected=self.stream.selected_columns,
+        )
