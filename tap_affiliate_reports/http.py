@@ -129,6 +129,11 @@ def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
     return None
 
 
+def remaining(headers: Mapping[str, str]) -> str:
+    """Return what the headers say may still be asked of this endpoint; "" where they don't."""
+    return next((headers[name] for name in LIMIT_HEADERS if name in headers), "")
+
+
 def is_loopback(host: str | None) -> bool:
     """Tell whether a URL's host is this machine."""
     if host is None:

@@ -8,6 +8,7 @@ import signal
 import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class Job:
 
 def whole_lines(content: bytes) -> list[dict[str, Any]]:
     """Decode the lines that have an end."""
-    return [json.loads(line) for line in content.split(b"\n")[:-1]]
+    return [json.loads(line, parse_float=Decimal) for line in content.split(b"\n")[:-1]]
 
 
 class DyingWriter(messages.LineWriter):

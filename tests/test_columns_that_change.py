@@ -1,4 +1,4 @@
-"""A file's columns against MetaData and catalog: relabelled, missing, new, alike; types that stay."""
+"""A file's columns against MetaData and catalog: relabelled, missing, new; types that stay."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ def properties(run: Run) -> dict[str, Any]:
 def schema_is_told_before(run: Run, column: str) -> bool:
     """Tell whether no record has a column before a SCHEMA that has it."""
     known: set[str] = set()
-    for message in run.messages:
-        if message.get("stream") == "sales" and message["type"] == "SCHEMA":
+    for message in (m for m in run.messages if m.get("stream") == "sales"):
+        if message["type"] == "SCHEMA":
             known = set(message["schema"]["properties"])
-        elif message.get("stream") == "sales" and message["type"] == "RECORD":
-            if not message["record"].keys() <= known:
-                return False
+        elif message["type"] == "RECORD" and not message["record"].keys() <= known:
+            return False
     return column in known
 
 

@@ -52,6 +52,7 @@ class ExportFlow:
     _waiting: deque[Export] = field(default_factory=deque)
     _active: list[Export] = field(default_factory=list)
     _names: int = 0
+    _quota_told: bool = False
     _heartbeat_due: float = 0.0
     _landed: threading.Event = field(default_factory=threading.Event)
 
@@ -197,12 +198,21 @@ class ExportFlow:
             return
         if job.id:
             logger.info("scheduled %s: job %s (%s)", export, job.id, job.word)
+            self._compare_quota(job.exports_left)
         if job.state is JobState.RUNNING:
             # It may be an old job, finished long ago: only a poll tells.
             export.job, export.step = job, Step.RUNNING
             export.next_try = self.clock.monotonic()
         else:
             self._judge(export, job)
+
+    def _compare_quota(self, left: int | None) -> None:
+        if left is None or self._quota_told:
+            return
+        self._quota_told = True
+        needed = self.exports_needed
+        level = logging.WARNING if needed > left else logging.INFO
+        logger.log(level, "the service has %d exports left, the plan needs %d more", left, needed)
 
     def _poll(self, export: Export) -> None:
         job = export.job

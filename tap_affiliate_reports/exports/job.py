@@ -42,7 +42,8 @@ class ExportJob:
     """A job as the service last told it; `id` is "" for a synchronous one.
 
     `finished_at` is when its file was made, by the service's clock; `records` is the number of
-    rows that the service says it has. Both are None where the service does not tell.
+    rows that the service says it has; `exports_left` is what the account may still spend, told by
+    the answer to an export request. Each is None where the service does not tell.
     """
 
     id: str
@@ -52,6 +53,7 @@ class ExportJob:
     finished_at: datetime | None = None
     records: int | None = None
     percent: int | None = None
+    exports_left: int | None = None
 
 
 class ExportSource(Protocol):

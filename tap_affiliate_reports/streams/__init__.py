@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.base import ListStream
 from tap_affiliate_reports.streams.report import ReportStream, Span
 
-__all__ = ["ListStream", "ReportStream", "Span"]
+__all__ = ["ListStream", "ReportStream", "ReportWindowsStream", "Span"]

@@ -47,12 +47,12 @@ class AffiliateStream(Stream):
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], None, None]:
         try:
-            self._tap.prepare()
+            self._tap.run.prepare()
             yield from self._records(context, write_messages=write_messages)
         except (Unauthorized, SettingsError):
             raise
         except TapError as error:
-            self._tap.failed(self.name, error)
+            self._tap.run.failed(self.name, error)
 
     def _records(
         self, context: Context | None, *, write_messages: bool
@@ -63,8 +63,8 @@ class AffiliateStream(Stream):
     def log_sync_costs(self) -> None:
         super().log_sync_costs()
         # The framework calls this for each stream once all of them are through.
-        if self._tap.is_last(self):
-            self._tap.finish()
+        if self._tap.run.is_last(self):
+            self._tap.run.finish()
 
 
 class ListStream(AffiliateStream):

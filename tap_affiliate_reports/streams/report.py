@@ -19,6 +19,7 @@ from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.schema import ADDED, Column, Kind, json_schema, unknown_columns
 from tap_affiliate_reports.sources.source import ReportSpec, Source
 from tap_affiliate_reports.state import Ledger
+from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.base import AffiliateStream
 from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
 from tap_affiliate_reports.windows import Freshness, Plan, plan, windows
@@ -75,15 +76,18 @@ class ReportStream(AffiliateStream):
         report: ReportSpec,
         columns: Sequence[Column],
         *,
+        audit: ReportWindowsStream,
         singer_decimal: bool,
     ) -> None:
         self.source = source
         self.report = report
+        self.audit = audit
         self.columns = list(columns)
         self.singer_decimal = singer_decimal
         self.selected_by_default = report.allowed and not source.policy.catalog_decides
         self.totals = Totals()
         self.loads: list[WindowLoad] = []
+        self.is_planned = False
         self._planned: list[Partition] = []
         self._warned: set[str] = set()
         super().__init__(
@@ -182,7 +186,7 @@ class ReportStream(AffiliateStream):
     @property
     def flow(self) -> ExportFlow:
         """The queue that this stream shares with the others of its source."""
-        return self._tap.flow(self.source)
+        return self._tap.run.flow(self.source)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -227,6 +231,7 @@ class ReportStream(AffiliateStream):
                     load = WindowLoad(self, partition, window, is_refresh=is_refresh)
                     self.loads.append(load)
         self.totals.left_alone = sum(planned.left_alone for _, planned in plans)
+        self.is_planned = True
         return [load.export for load in self.loads]
 
     def _check_fingerprint(self) -> None:
@@ -260,6 +265,8 @@ class ReportStream(AffiliateStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
+        if not self.is_planned:  # why has been told
+            return
         try:
             for load in self.loads:
                 if context is None or context["_program_id"] == load.partition.program:

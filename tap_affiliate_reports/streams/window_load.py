@@ -106,18 +106,23 @@ class WindowLoad:
             yield record
             if number % TICK_ROWS == 0:
                 stream.flow.tick()
-        yield from self._vanished(summary.rows, constants)
+        vanished = 0
+        for vanished, record in enumerate(self._vanished(summary.rows, constants), 1):  # noqa: B007
+            yield record
         for name, count in misfits_of.items():
             logger.warning("%s: %d values of %s do not fit its type and are kept in _unparsed",
                            self.export, count, name)  # fmt: skip
+        seconds = result.seconds_waited + stream.clock.monotonic() - began
+        stream.audit.write(self._audit(result, vanished, misfits_of.total(), seconds))
         self._finish(result)
         stream.totals.done += 1
         stream.totals.rows += summary.rows
+        stream.totals.vanished += vanished
         stream.totals.unparsed += misfits_of.total()
         logger.info(
             "loaded %s: %d rows, %d bytes, job %s, waited %.1f s, read %.1f s",
             self.export, summary.rows, summary.size, result.job.id or "none",
-            result.seconds_waited, stream.clock.monotonic() - began,
+            result.seconds_waited, seconds - result.seconds_waited,
         )  # fmt: skip
 
     def note_job(self) -> None:
@@ -155,8 +160,30 @@ class WindowLoad:
         gone |= {"_deleted": True, "_sdc_deleted_at": to_timestamp(self.stream.clock.now())}
         for number in range(rows + 1, before + 1):
             yield {**gone, "_row_number": number}
-        self.stream.totals.vanished += before - rows
         logger.info("%s: %d rows vanished", self.export, before - rows)
+
+    def _audit(
+        self, result: ResultFile, vanished: int, unparsed: int, seconds: float
+    ) -> dict[str, Any]:
+        request, summary = self.export.request, result.summary
+        return {
+            "_account": self.stream.source.account,
+            "stream": self.stream.name,
+            "program": self.partition.program,
+            "slot": self.window.slot.isoformat(),
+            "start_date": request.start.isoformat() if request.start else None,
+            "end_date": request.end.isoformat() if request.end else None,
+            "job_id": result.job.id or None,
+            "completed_at": to_timestamp(result.finished_at),
+            "rows_in_file": summary.rows,
+            "rows_emitted": summary.rows + vanished,
+            "previous_rows": self.before.rows if self.before else 0,
+            "vanished": vanished,
+            "unparsed": unparsed,
+            "bytes": summary.size,
+            "sha256": summary.digest,
+            "seconds": round(seconds, 3),
+        }
 
     def _refuse_loss(self, result: ResultFile) -> None:
         before = self.before.rows if self.before and self.before.refreshed_at else 0

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
 from tap_affiliate_reports.formats import ResultFormat, delimited, records
-from tap_affiliate_reports.http import NotReady, disk
+from tap_affiliate_reports.http import NotReady, disk, remaining
 from tap_affiliate_reports.sources.impact.api import ImpactApi, text_of
 
 # The vendor's words for a job's state.
@@ -48,14 +48,20 @@ class ImpactExports:
         if request.synchronous:
             return ExportJob("", JobState.READY)
         path = self.api.path("ReportExport", request.report)
-        answer = self.api.client.json(path, _params(request) | {"ResultFormat": "CSV"}).document
+        reply = self.api.client.json(path, _params(request) | {"ResultFormat": "CSV"})
+        answer = reply.document
         uri = text_of(answer.get("QueuedUri")) if isinstance(answer, dict) else ""
         job_id = unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])
         if not job_id:
             msg = f"{request.report}: the answer to the export request names no job"
             raise Rejected(msg)
         # The answer says QUEUED even of a job that was finished long ago.
-        return ExportJob(job_id, JobState.RUNNING, word=text_of(answer.get("Status")))
+        return ExportJob(
+            job_id,
+            JobState.RUNNING,
+            word=text_of(answer.get("Status")),
+            exports_left=self.api.number(remaining(reply.headers)),
+        )
 
     def poll(self, job_id: str) -> ExportJob:
         """Ask for a job's state."""
