@@ -18,6 +18,7 @@ TapError
 │   ├── DamagedFile           cut short, alien or unreadable: downloading again may help
 │   └── KeyViolation          user-set primary_keys are null or not unique in a window
 ├── StreamError               a stream can't be synced with this state or catalog
+├── LoaderGone                the loader closed the pipe; ends the run
 └── SyncFailed                one or more streams failed; the others finished
 """
 
@@ -103,5 +104,13 @@ class StreamError(TapError):
     """Raised when a stream can't be synced with the state or catalog at hand."""
 
 
+class LoaderGone(TapError):
+    """Raised when stdout can't be written any more."""
+
+
 class SyncFailed(TapError):
     """Raised at the end of a sync in which at least one stream failed."""
+
+
+# Any other error is that of one stream, and the others finish.
+ENDS_THE_RUN = (Unauthorized, SettingsError, LoaderGone)

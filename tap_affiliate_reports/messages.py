@@ -8,6 +8,8 @@ from collections.abc import Callable
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import Message, RecordMessage
 
+from tap_affiliate_reports.errors import LoaderGone
+
 BLOCK = 64 * 1024
 
 
@@ -41,6 +43,9 @@ class LineWriter(MsgSpecWriter):
                 # Unbuffered, stdout is raw and a signal can shorten a write.
                 view = view[out.write(view) :]
             out.flush()
+        except BrokenPipeError:
+            msg = "the loader closed its input: its own log tells why"
+            raise LoaderGone(msg) from None
         finally:
             self.busy = False
         self.after_write()

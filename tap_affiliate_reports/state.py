@@ -19,6 +19,7 @@ from typing import Any
 import pendulum
 
 from tap_affiliate_reports.errors import StreamError
+from tap_affiliate_reports.schema import Kind
 from tap_affiliate_reports.windows import Loaded, Window
 
 
@@ -35,6 +36,29 @@ def from_timestamp(text: str) -> datetime:
         msg = f"not a moment: {text!r}"
         raise ValueError(msg)  # noqa: TRY004 # the text is wrong, not the caller's type
     return moment.in_timezone("UTC")
+
+
+def check(state: Any) -> None:
+    """Refuse a STATE that has not the shape that this tap, or a hand, gives it."""
+    bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
+    if not isinstance(bookmarks, dict):
+        msg = "the state is not a JSON object with an object of bookmarks"
+        raise StreamError(msg)
+    for stream, own in bookmarks.items():
+        if not isinstance(own, dict) or not isinstance(own.get("partitions", []), list):
+            msg = f"the state of {stream} can't be read: it is not an object"
+            raise StreamError(msg)
+        for part in (own, *own.get("partitions", [])):
+            try:
+                value = part.get("replication_key_value")
+                if value:
+                    pendulum.parse(str(value))
+                for kind in part.get("columns", {}).values():
+                    Kind(kind)
+                Ledger(part, None)
+            except (StreamError, ValueError, AttributeError) as error:
+                msg = f"the state of {stream} can't be read: {error}"
+                raise StreamError(msg) from None
 
 
 class Ledger:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports import settings
-from tap_affiliate_reports.errors import SettingsError, SyncFailed, TapError, Unauthorized
+from tap_affiliate_reports.errors import ENDS_THE_RUN, SettingsError, SyncFailed, TapError
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.streams import ReportStream, Span
@@ -59,7 +59,7 @@ class Sync:
             self._refuse_everything_by_accident(source)
             try:
                 self._plan(source, streams)
-            except (Unauthorized, SettingsError):
+            except ENDS_THE_RUN:
                 raise
             except TapError as error:
                 for stream in streams:

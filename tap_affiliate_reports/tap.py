@@ -7,18 +7,21 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._catalog import get_selected_schema
+from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.singerlib import StateMessage
+from singer_sdk.plugin_base import _ConfigInput
+from singer_sdk.singerlib import Catalog, StateMessage
 
 from tap_affiliate_reports import settings
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.errors import (
     ApiError,
+    LoaderGone,
     SettingsError,
     TapError,
 )
@@ -26,6 +29,7 @@ from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.schema import ADDED, Column, kind_of_property
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import ReportSpec, Source
+from tap_affiliate_reports.state import check as state_check
 from tap_affiliate_reports.streams import ListStream, ReportStream, ReportWindowsStream
 from tap_affiliate_reports.sync import Sync
 
@@ -36,6 +40,8 @@ else:
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from click import Context, Option
 
     from tap_affiliate_reports.sandbox import Sandbox
 
@@ -66,6 +72,7 @@ class TapAffiliateReports(Tap):
         *,
         config: Any = None,
         parse_env_config: bool = False,
+        catalog: Any = None,
         clock: Clock | None = None,
         **options: Any,
     ) -> None:
@@ -74,7 +81,8 @@ class TapAffiliateReports(Tap):
         self.known_streams: set[str] = set()
         self._sandbox: Sandbox | None = None
         completed = settings.complete(config or {}, from_environment=parse_env_config)
-        super().__init__(config=completed, **options)
+        state_check(options.get("state") or {})
+        super().__init__(config=completed, catalog=_catalog(catalog), **options)
 
     # Settings
 
@@ -228,6 +236,41 @@ class TapAffiliateReports(Tap):
             self._sandbox.stop()
             self._sandbox = None
 
+    # The command line
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: Context, param: Option, value: tuple[str, ...]) -> _ConfigInput:
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError) as error:
+            msg = f"--config: not a readable JSON object: {error}"
+            raise SettingsError(msg) from None
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override] # as the SDK's own
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        super(Tap, cls).invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
+        given = config or _ConfigInput()
+        tap = cls(
+            config=given.config,
+            parse_env_config=given.parse_env,
+            state=_json_object("--state", state),
+            catalog=_json_object("--catalog", catalog),
+        )
+        # What is wrong for all streams is told before the first one begins.
+        tap.run.prepare()
+        tap.sync_all()
+
     # Ending
 
     @override
@@ -251,6 +294,17 @@ class TapAffiliateReports(Tap):
             os._exit(128 + signum)
 
 
+def _catalog(catalog: Any) -> Catalog | None:
+    """Return a catalog as the framework has it; one that has not its shape is refused."""
+    if catalog is None or isinstance(catalog, Catalog):
+        return catalog
+    try:
+        return Catalog.from_dict(catalog)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        msg = f"--catalog: not a Singer catalog: {error!r}"
+        raise SettingsError(msg) from None
+
+
 def _with_catalog(columns: Sequence[Column], properties: Mapping[str, Any]) -> list[Column]:
     """Return the report's columns with the types that a catalog gives them, and its own ones."""
     merged = [
@@ -268,6 +322,18 @@ def _with_catalog(columns: Sequence[Column], properties: Mapping[str, Any]) -> l
     return merged
 
 
+def _json_object(option: str, file: IO[str] | None) -> dict[str, Any] | None:
+    try:
+        document: Any = None if file is None else load_json(file.read())
+    except ValueError as error:
+        msg = f"{option}: not readable JSON: {error}"
+        raise SettingsError(msg) from None
+    if document is not None and not isinstance(document, dict):
+        msg = f"{option}: not a JSON object"
+        raise SettingsError(msg)
+    return document
+
+
 def main() -> None:
     """Run the command line; an expected error is one line and exit status 1."""
     try:
@@ -276,10 +342,9 @@ def main() -> None:
         lines = list(error.errors)
     except TapError as error:
         lines = [str(error)]
-    except BrokenPipeError:
-        # What is still buffered can't be written either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        lines = ["the loader closed its input: see its own log for the reason"]
+        if isinstance(error, LoaderGone):
+            # What is still buffered can't be written either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         return
     for line in lines:

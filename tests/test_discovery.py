@@ -14,7 +14,7 @@ from tap_affiliate_reports.sandbox import Attribute, Report, body, status
 if TYPE_CHECKING:
     from tap_affiliate_reports.sandbox import Sandbox
 
-LISTS = {"reports", "report_metadata", "jobs"}
+LISTS = {"reports", "report_metadata", "jobs", "report_windows"}
 EXPORTABLE = {
     "mp_action_listing_fast",
     "mp_action_listing_sku",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from typing import Any
 import kill_child
 import pytest
 from harness import FakeClock, Warehouse, config_for, sync
-from small_source import SmallSource, check_bookmark, check_exact
+from small_source import SmallSource, check_bookmark, check_exact, check_ledger
 
 from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox, hang
 
 REPORTS = ("other", "sales")
-START = date(2026, 11, 2)
+START = date(2026, 11, 11)
 MAX_JOBS = 2
 FORKS = multiprocessing.get_context("forkserver")
 # What takes long to import; the tests' own folder is not on the path of the server.
@@ -59,10 +59,10 @@ class World:
         first = sync(self.config, self.clock).ok()
         self.warehouse.load(first.messages)
         self.state = first.state
-        self.source.put("sales", date(2026, 11, 3), [])
-        self.source.put("sales", date(2026, 11, 5), ["1", "2", "3", "4"])
-        self.source.put("sales", date(2026, 11, 17), ["7"])
-        self.source.put("other", date(2026, 11, 10), ["8", "9", "10"])
+        self.source.put("sales", date(2026, 11, 12), [])
+        self.source.put("sales", date(2026, 11, 16), ["1", "2", "3"])
+        self.source.put("other", date(2026, 11, 14), ["8", "9", "10"])
+        self.source.put("other", date(2026, 11, 17), [])
         self.clock.advance(days=1)
 
     def job(self, **options: Any) -> kill_child.Job:
@@ -103,7 +103,7 @@ class World:
 
     @property
     def yesterday(self) -> date:
-        return date(2026, 11, 19 if self.state else 18)
+        return self.clock.now().date() - timedelta(days=1)
 
     @property
     def exports(self) -> int:
@@ -143,6 +143,13 @@ def undisturbed(worlds: Worlds, *, night: bool) -> tuple[list[str], list[dict[st
     return requests, job.messages(), world.exports - exports
 
 
+def moments(messages: list[dict[str, Any]]) -> list[int]:
+    """Return after how many messages to kill: around all that is no record, and in between."""
+    turns = {n for n, m in enumerate(messages, 1) if m["type"] != "RECORD"}
+    around = turns | {n + 1 for n in turns} | {n - 1 for n in turns}
+    return sorted(n for n in around | set(range(1, len(messages), 7)) if 1 <= n <= len(messages))
+
+
 def last_state(world: World, messages: list[dict[str, Any]], older: int = 0) -> dict[str, Any]:
     states = [world.state, *(m["value"] for m in messages if m["type"] == "STATE")]
     return states[max(0, len(states) - 1 - older)]
@@ -175,15 +182,18 @@ def test_killed_at_any_request_a_sync_resumes_to_exactly_the_source(
         assert spent <= exports + MAX_JOBS, f"killed at request {number}: {requests[number - 1]}"
 
 
-@pytest.mark.parametrize("older", [0, 1, 2], ids=["last STATE", "one before", "two before"])
-@pytest.mark.parametrize("night", [False, True], ids=["the first sync", "the next night"])
+@pytest.mark.parametrize(
+    ("night", "older"),
+    [(False, 0), (True, 0), (True, 1), (True, 3)],
+    ids=["the first sync", "the next night", "given the STATE before", "given an old STATE"],
+)
 def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
     worlds: Worlds, night: bool, older: int
 ) -> None:
     _, messages, exports = undisturbed(worlds, night=night)
     kinds = [m["type"] for m in messages]
     assert kinds.count("STATE") > 6
-    for number in range(1 + older, len(messages) + 1, 1 + older):
+    for number in moments(messages)[older :: 1 + older]:
         world = worlds(night=night)
         job, before = world.job(die_after=number), world.exports
         assert world.child(job, lambda _: False) == -signal.SIGKILL
@@ -197,7 +207,7 @@ def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
 
 def test_records_of_a_block_that_was_never_written_are_no_loss(worlds: Worlds) -> None:
     _, messages, _ = undisturbed(worlds, night=True)
-    for number in range(1, len(messages), 5):
+    for number in range(1, len(messages), 7):
         world = worlds(night=True)
         job = world.job(die_after=number, block=64 * 1024)
         assert world.child(job, lambda _: False) == -signal.SIGKILL
@@ -216,8 +226,10 @@ def test_killed_twice_in_a_row_a_sync_still_resumes_to_exactly_the_source(worlds
             arrived = job.messages()
             world.warehouse.load(arrived)
             world.state = last_state(world, arrived)
-            world.source.put("sales", date(2026, 11, 12), ["5"])
+            check_ledger(world.source, world.warehouse, world.state, "sales")
+            world.source.put("sales", date(2026, 11, 13), ["5"])
             job.out.unlink()
+        world.clock.advance(days=1)
         world.resume(world.state)
 
 
@@ -226,14 +238,14 @@ def test_a_window_that_lost_all_its_rows_is_retired_though_the_tap_was_killed(
 ) -> None:
     def emptied() -> World:
         world = worlds(night=True)
-        for day in range(2, 9):
+        for day in range(11, 16):
             world.source.put("sales", date(2026, 11, day), [])
         return world
 
     world = emptied()
     job = world.job()
     assert world.child(job, lambda _: False) == 0
-    for number in range(1, len(job.messages()), 2):
+    for number in moments(job.messages())[::2]:
         world = emptied()
         job = world.job(die_after=number)
         assert world.child(job, lambda _: False) == -signal.SIGKILL

@@ -28,6 +28,9 @@ CONFIG = {
     },
 }
 
+# Columns that are null in every row of a well-behaved account have no values to test.
+nulls_are_right = pytest.mark.filterwarnings("ignore:No records were available to test")
+
 TestStandard = get_tap_test_class(
     TapAffiliateReports,
     config=CONFIG,
@@ -38,6 +41,7 @@ TestStandard = get_tap_test_class(
         ignore_no_records_for_streams=["partner_funds_transfer_listing", "jobs"],
     ),
 )
+nulls_are_right(TestStandard)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 
-from tap_affiliate_reports.errors import SettingsError, TapError, Unauthorized
+from tap_affiliate_reports.errors import ENDS_THE_RUN, TapError
 from tap_affiliate_reports.sources.source import ListSpec
 
 if sys.version_info >= (3, 12):
@@ -49,7 +49,7 @@ class AffiliateStream(Stream):
         try:
             self._tap.run.prepare()
             yield from self._records(context, write_messages=write_messages)
-        except (Unauthorized, SettingsError):
+        except ENDS_THE_RUN:
             raise
         except TapError as error:
             self._tap.run.failed(self.name, error)

@@ -1,0 +1,508 @@
+"""The fault matrix: fault x step x once/always; survived with exact data, or failed loudly."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple
+
+import pytest
+from harness import FakeClock, Run, Warehouse, config_for, sync
+from small_source import SmallSource, check_bookmark, check_exact, check_ledger
+
+from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.http import Timeouts
+from tap_affiliate_reports.sandbox import (
+    LoggedRequest,
+    Response,
+    Sandbox,
+    body,
+    close,
+    cut,
+    hang,
+    html_login,
+    reset,
+    status,
+)
+from tap_affiliate_reports.sandbox.faults import Action, Fault
+
+START = date(2026, 10, 20)
+READ_TIMEOUT = 0.15
+HTML = b"<html><head><title>Oops</title></head><body><h1>Bad gateway</h1></body></html>"
+
+
+class Step(NamedTuple):
+    """Where a fault strikes: what the request looks like, and what else holds there."""
+
+    pattern: str
+    # Whether it is about one window of the report `sales`, else about the report or the account.
+    windowed: bool = True
+    is_file: bool = False
+    mode: str = "redirect"
+
+
+STEPS = {
+    "list": Step("GET [^?]*/Reports(\\?|$)", windowed=False),
+    "metadata": Step("GET .*/Reports/sales/MetaData", windowed=False),
+    "company": Step("GET .*/CompanyInformation", windowed=False),
+    "schedule": Step("GET .*/ReportExport/sales"),
+    "poll": Step("GET .*/Jobs/([^/?]+)(\\?|$)"),
+    "replay": Step("PUT .*/Jobs/([^/?]+)/Replay"),
+    "download": Step("GET .*/Jobs/([^/?]+)/Download"),
+    "stream": Step("GET .*/Jobs/([^/?]+)/Download", is_file=True, mode="stream"),
+    "storage": Step("GET /storage/([^/?]+)", is_file=True),
+}
+JSON_STEPS = ("list", "metadata", "company", "schedule", "poll", "replay")
+FILE_STEPS = ("stream", "storage")
+
+
+class Strike:
+    """Finds the requests of a step, those of the report `sales` where the path names a job."""
+
+    def __init__(self, sandbox: Sandbox, step: Step) -> None:
+        self.sandbox, self.pattern = sandbox, re.compile(step.pattern)
+
+    def search(self, line: str) -> bool:
+        found = self.pattern.search(line)
+        if not found:
+            return False
+        name = found[1] if self.pattern.groups else ""
+        job = self.sandbox.impact.jobs.get(name or "")
+        if job is not None:
+            return job.report_id == "sales"
+        stored = self.sandbox.storage._files.get(name or "")
+        return stored is None or stored[1] == "sales.csv"
+
+
+@dataclass
+class World:
+    """Two reports, loaded once; a night has passed and the source has changed."""
+
+    sandbox: Sandbox
+    clock: FakeClock
+    source: SmallSource
+    warehouse: Warehouse = field(default_factory=Warehouse)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def strike(self, step: Step, action: Action, times: int | None) -> Fault:
+        fault = Fault(Strike(self.sandbox, step), action, times, 0)  # type: ignore[arg-type]
+        self.sandbox.faults.script.append(fault)
+        return fault
+
+    def sync(self, **impact: Any) -> Run:
+        impact = {"job_timeout_seconds": 120, **impact}
+        config = config_for(
+            self.sandbox, reports=["other", "sales"], START_DATE=START.isoformat(), **impact
+        )
+        run = sync(config, self.clock, state=self.state)
+        self.warehouse.load(run.messages)
+        self.state = run.state or self.state
+        for report in ("other", "sales"):
+            check_ledger(self.source, self.warehouse, self.state, report)
+            check_bookmark(self.state, report, START)
+        return run
+
+    def is_exact(self, report: str) -> bool:
+        try:
+            check_exact(self.source, self.warehouse, report, START, date(2026, 11, 19))
+        except AssertionError:
+            return False
+        return True
+
+    def mark(self, report: str) -> str:
+        return str(self.state["bookmarks"][report]["replication_key_value"])
+
+
+@pytest.fixture
+def world(sandbox: Sandbox, clock: FakeClock) -> World:
+    source = SmallSource(sandbox, clock, ["other", "sales"])
+    world = World(sandbox, clock, source)
+    world.sync().ok()
+    for report in ("other", "sales"):
+        source.put(report, date(2026, 10, 21), [])
+        source.put(report, date(2026, 10, 30), ["1", "2", "3", "4"])
+        source.put(report, date(2026, 11, 18), ["5", "6"])
+    clock.advance(days=1)
+    sandbox.requests.clear()
+    return world
+
+
+# The table
+
+RESULTS: dict[tuple[str, str, str], str] = {}
+EXACT, LOUD = "exact", "loud"
+
+
+class Case(NamedTuple):
+    fault: str
+    step: str
+    how: str
+    action: Callable[[], Action]
+    expected: str
+
+
+def _cases() -> Iterator[Case]:
+    def case(
+        fault: str,
+        steps: tuple[str, ...],
+        action: Callable[[], Action],
+        *,
+        once: str = EXACT,
+        always: str = LOUD,
+    ) -> Iterator[Case]:
+        for step in steps:
+            yield Case(fault, step, "once", action, once)
+            yield Case(fault, step, "always", action, always)
+
+    everywhere = tuple(STEPS)
+    yield from case("429, Retry-After 7", everywhere, lambda: status(429, {"Retry-After": "7"}))
+    yield from case("429", everywhere, lambda: status(429))
+    for code in (500, 502, 503):
+        yield from case(
+            f"{code} HTML",
+            everywhere,
+            lambda c=code: status(c, body=HTML, content_type="text/html"),
+        )
+    yield from case("reset", everywhere, reset)
+    yield from case("close", everywhere, close)
+    yield from case("answer lost", ("schedule", "replay"), lambda: reset(handled=True))
+    yield from case("login page", everywhere, html_login)
+    yield from case("read timeout", everywhere, lambda: hang(HANGING))
+    yield from case("cut, length told", (*JSON_STEPS, *FILE_STEPS), lambda: cut(0.6))
+    yield from case("cut, chunked", (*JSON_STEPS, *FILE_STEPS), lambda: cut(0.6, chunked=True))
+    yield from case(
+        "cut, unseen", (*JSON_STEPS, *FILE_STEPS), lambda: cut(0.6, content_length=False)
+    )
+    yield from case("refused by storage", ("download",), lambda: redirect_to_nobody())
+    yield from case("link expired", ("storage",), lambda: status(403, body=b"<Error/>"))
+    yield from case("202 that lasts", FILE_STEPS[:1], lambda: status(202, body=b'{"Id":"x"}'))
+    yield from case("202 that lasts", ("download",), lambda: status(202, body=b'{"Id":"x"}'))
+    yield from case(
+        "unknown word",
+        ("poll", "replay"),
+        lambda: status(200, body=b'{"Status":"DONE"}'),
+        once=LOUD,
+    )
+    yield from case(
+        "200 that says ERROR",
+        ("schedule",),
+        lambda: status(200, body=b'{"Status":"ERROR","Message":"range is too wide"}'),
+        once=LOUD,
+    )
+
+
+HANGING = threading.Event()
+
+
+def redirect_to_nobody() -> Action:
+    """Send the client to a port where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return status(302, {"Location": f"http://127.0.0.1:{port}/storage/x?X-Signature=y"})
+
+
+CASES = list(_cases())
+
+
+@pytest.fixture
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a client wait a fraction of a second for an answer; let hanging ones go at the end."""
+    monkeypatch.setattr(Timeouts.__init__, "__defaults__", (1.0, READ_TIMEOUT))
+    HANGING.clear()
+    yield
+    HANGING.set()
+
+
+def outcome(world: World, run: Run, step: Step) -> str:
+    """Judge how a sync ended; nothing but the two outcomes may happen."""
+    if run.error is None:
+        assert world.is_exact("sales"), "a sync that says nothing must be exact"
+        assert world.is_exact("other")
+        return EXACT
+    assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
+    assert "Error(" not in str(run.error), f"a bare repr: {run.error}"
+    return LOUD
+
+
+def check_loud(world: World, run: Run, name: str, before: dict[str, Any]) -> None:
+    """Check that a failure names what failed, kept the bookmark, and let the others finish."""
+    step, told = STEPS[name], str(run.error)
+    if name == "list":
+        assert "/Reports" in told
+        assert world.state == before
+        return
+    assert "sales" in told
+    if name == "company":
+        assert "CompanyInformation" in told
+        assert "other" in told
+        assert [world.mark(r) for r in ("other", "sales")] == ["2026-11-18"] * 2
+        return
+    if step.windowed:
+        windows = re.findall(r"sales (2026-\d\d-\d\d\.\.2026-\d\d-\d\d)", told)
+        assert windows or "windows are left" in told, told
+    if name != "replay":
+        assert world.mark("sales") == "2026-11-18"
+    # A limit that outlasts the longest wait ends the run cleanly, for all that is left.
+    if "windows are left" not in told:
+        assert world.is_exact("other")
+        assert run.bookmark("other") == "2026-11-19"
+    assert run.records("jobs")
+    assert {record["Id"] for record in run.records("reports")} == {"other", "sales"}
+
+
+@pytest.mark.usefixtures("short_timeouts")
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.fault}-{c.step}-{c.how}")
+def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case: Case) -> None:
+    step = STEPS[case.step]
+    world.sandbox.impact.download_mode = step.mode
+    before = json.loads(json.dumps(world.state))
+    fault = world.strike(step, case.action(), 1 if case.how == "once" else None)
+    run = world.sync()
+    assert fault.hits > 0, "the fault never struck"
+    result = outcome(world, run, step)
+    RESULTS[case.fault, case.step, case.how] = result
+    assert result == case.expected, str(run.error)
+    if result == LOUD:
+        check_loud(world, run, case.step, before)
+    world.sandbox.faults.clear()
+    world.clock.advance(hours=1)
+    world.sync().ok()
+    assert world.is_exact("sales")
+    assert world.is_exact("other")
+
+
+@pytest.mark.parametrize("word", ["FAILED", "ERROR", "CANCELLED", "STUCK"])
+@pytest.mark.parametrize("how", ["once", "always"])
+@pytest.mark.parametrize("step", ["new job", "replayed job"])
+def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
+    world: World, word: str, how: str, step: str
+) -> None:
+    message = "the warehouse of the vendor is on fire"
+    times = 1 if how == "once" else 99
+    if step == "new job":
+        world.clock.advance(days=-1)
+        world.state, world.warehouse = {}, Warehouse()
+        world.sandbox.impact.jobs.clear()
+    world.sandbox.impact.fail_next(word, message, times, report="sales")
+    run = world.sync()
+    result = outcome(world, run, STEPS["poll"]) if step != "new job" or run.error else EXACT
+    RESULTS[f"job {word}", step, how] = result
+    assert result == (EXACT if how == "once" and word != "STUCK" else LOUD)
+    if result == LOUD:
+        told = str(run.error)
+        assert re.search(r"sales 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
+        assert ("job_timeout_seconds" if word == "STUCK" else message) in told
+        assert run.bookmark("other") is not None
+        assert run.records("other")
+    world.sandbox.impact._outcomes.clear()
+    for job in world.sandbox.impact.jobs.values():
+        if job.outcome.status == "STUCK":
+            job.outcome = type(job.outcome)()
+    world.clock.advance(days=1) if step == "new job" else None
+    world.sync().ok()
+    assert world.is_exact("sales")
+    assert world.is_exact("other")
+
+
+# Connections refused: the whole service is away, from one step on
+
+
+def be_away(world: World, monkeypatch: pytest.MonkeyPatch, step: Step, sleeps: int | None) -> None:
+    """Stop listening at the first request of a step, for as many sleeps (None: for good)."""
+    sandbox, strike = world.sandbox, Strike(world.sandbox, step)
+    sandbox.port = int(sandbox.url.rsplit(":", 1)[1])
+    left, lock, sleep = [sleeps], threading.Lock(), world.clock.sleep
+
+    def on_request(request: LoggedRequest) -> None:
+        if strike.search(f"{request.method} {request.path}"):
+            sandbox.on_request = None
+            sandbox.stop()
+
+    def sleep_and_start(seconds: float) -> None:
+        sleep(seconds)
+        with lock:
+            if sandbox._origins or left[0] is None:
+                return
+            left[0] -= 1
+            if left[0] <= 0:
+                sandbox.start()
+
+    sandbox.on_request = on_request
+    monkeypatch.setattr(world.clock, "sleep", sleep_and_start)
+
+
+@pytest.mark.parametrize("name", list(STEPS))
+@pytest.mark.parametrize("how", ["once", "always"])
+def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
+    world.sandbox.impact.download_mode = STEPS[name].mode
+    mark = world.mark("sales")
+    be_away(world, monkeypatch, STEPS[name], 3 if how == "once" else None)
+    run = world.sync()
+    result = outcome(world, run, STEPS[name])
+    RESULTS["refused connection", name, how] = result
+    assert result == (EXACT if how == "once" else LOUD), str(run.error)
+    if result == LOUD:
+        assert name == "list" or "sales" in str(run.error)
+        assert world.mark("sales") == mark
+        world.sandbox.start()
+        world.clock.advance(hours=1)
+        world.sync().ok()
+        assert world.is_exact("sales")
+
+
+def test_the_fault_matrix_is_complete() -> None:
+    """Prints the table; run with -s to see it."""
+    wanted = {(c.fault, c.step, c.how) for c in CASES}
+    if not wanted <= set(RESULTS):
+        pytest.skip("only a part of the matrix was run")
+    columns = [*STEPS, "new job", "replayed job"]
+    rows = dict.fromkeys(fault for fault, _, _ in RESULTS)
+    print()
+    print(f"{'once / always':22}", *(f"{name:14}" for name in columns))
+    for fault in rows:
+        cells = []
+        for step in columns:
+            found = [RESULTS.get((fault, step, how), "") for how in ("once", "always")]
+            cells.append(f"{' / '.join(filter(None, found)) or '-':14}")
+        print(f"{fault:22}", *cells)
+    assert set(RESULTS.values()) == {EXACT, LOUD}
+    for fault, step, how in list(RESULTS):
+        assert (fault, step, "always" if how == "once" else "once") in RESULTS
+
+
+# What the table does not say
+
+
+def test_retry_after_is_waited_for_at_every_step(world: World) -> None:
+    for name, step in STEPS.items():
+        if step.mode == "redirect":
+            seconds = 17 + len(name) / 100
+            world.strike(step, status(429, {"Retry-After": str(seconds)}), 1)
+    world.sync().ok()
+    slept = {round(pause, 2) for pause in world.clock.slept}
+    missed = [
+        name
+        for name, step in STEPS.items()
+        if step.mode == "redirect" and round(17 + len(name) / 100, 2) not in slept
+    ]
+    assert missed == []
+
+
+def test_a_cut_inside_the_last_value_of_a_file_is_not_taken_for_the_whole(world: World) -> None:
+    def shorten(real: Callable[[], Response]) -> Response:
+        answer = real()
+        answer.body, answer.framing = answer.body[:-8], "close"
+        return answer
+
+    fault = world.strike(STEPS["storage"], shorten, 1)
+    run = world.sync().ok()
+    assert fault.hits == 1
+    assert run.said("downloading it again")
+    assert world.is_exact("sales")
+
+
+def test_a_file_cut_between_two_rows_is_not_taken_for_the_whole(world: World) -> None:
+    def shorten(real: Callable[[], Response]) -> Response:
+        answer = real()
+        answer.body = b"\r\n".join(answer.body.split(b"\r\n")[:-2]) + b"\r\n"
+        answer.framing = "close"
+        return answer
+
+    world.strike(STEPS["storage"], shorten, 2)
+    world.sync().ok()
+    assert world.is_exact("sales")
+
+
+def test_a_link_that_is_always_expired_is_asked_for_again_and_fails_loudly(world: World) -> None:
+    world.sandbox.impact.link_seconds = 0
+    before = world.sandbox.impact.downloads
+    run = world.sync()
+    assert isinstance(run.error, TapError)
+    assert "sales 2026-11-01..2026-11-19" in str(run.error)
+    assert world.sandbox.impact.downloads > before + 2
+    assert world.mark("sales") == "2026-11-18"
+
+
+def test_a_poll_that_fails_for_long_does_not_fail_the_job(world: World) -> None:
+    fault = world.strike(STEPS["poll"], status(500, body=HTML), 20)
+    run = world.sync(job_timeout_seconds=3600).ok()
+    assert fault.hits == 20
+    assert run.said("polling failed, the job goes on")
+    assert world.is_exact("sales")
+
+
+def test_polls_that_fail_after_a_refused_replay_do_not_fail_the_job(world: World) -> None:
+    world.strike(STEPS["replay"], reset(handled=True), 1)
+    world.strike(STEPS["replay"], status(403, body=b'{"Message":"is being replayed"}'), 1)
+    world.strike(STEPS["poll"], status(503, body=HTML), 8)
+    world.sync(job_timeout_seconds=3600).ok()
+    assert world.is_exact("sales")
+
+
+def test_many_faults_at_once_are_survived_with_exact_data(world: World) -> None:
+    actions: list[Action] = [
+        status(429, {"Retry-After": "3"}),
+        status(503, body=HTML, content_type="text/html"),
+        reset(),
+        html_login(),
+        close(),
+    ]
+    for number, name in enumerate(STEPS):
+        if STEPS[name].mode == "redirect":
+            for action in actions[number % 2 :: 2]:
+                world.strike(STEPS[name], action, 1)
+    world.strike(STEPS["storage"], cut(0.4), 1)
+    world.strike(STEPS["storage"], cut(0.7, content_length=False), 1)
+    world.sandbox.impact.fail_next("FAILED", "oops", 1, report="sales")
+    world.sandbox.impact.fail_next("CANCELLED", "oops", 1, report="other")
+    world.sync(job_timeout_seconds=3600).ok()
+    assert world.is_exact("sales")
+    assert world.is_exact("other")
+
+
+def test_a_file_with_other_counts_each_time_fails_loudly(world: World) -> None:
+    seen = [0]
+
+    def vary(real: Callable[[], Response]) -> Response:
+        answer, seen[0] = real(), seen[0] + 1
+        answer.body = b"\r\n".join(answer.body.split(b"\r\n")[: -1 - seen[0]]) + b"\r\n"
+        return answer
+
+    world.strike(STEPS["storage"], vary, None)
+    run = world.sync()
+    assert "sales 2026-" in str(run.error)
+    assert world.mark("sales") == "2026-11-18"
+    assert world.is_exact("other")
+
+
+def test_a_gzip_file_cut_short_is_downloaded_again(world: World) -> None:
+    def squeeze(keep: float) -> Action:
+        def act(real: Callable[[], Response]) -> Response:
+            answer = real()
+            packed = gzip.compress(answer.body)
+            answer.body = packed[: int(len(packed) * keep)]
+            return answer
+
+        return act
+
+    world.strike(STEPS["storage"], squeeze(0.8), 2)
+    world.strike(STEPS["storage"], squeeze(1), None)
+    world.sync().ok()
+    assert world.is_exact("sales")
+
+
+def test_rows_are_never_lost_to_an_empty_answer(world: World) -> None:
+    world.strike(STEPS["storage"], body(b""), None)
+    run = world.sync()
+    assert isinstance(run.error, TapError)
+    assert "sales 2026-" in str(run.error)
+    assert world.mark("sales") == "2026-11-18"
