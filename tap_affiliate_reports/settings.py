@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 from typing import Any
+from urllib.parse import urlsplit
 
 import pendulum
 from singer_sdk import typing as th
@@ -19,6 +21,8 @@ from tap_affiliate_reports.windows import SIZES
 
 # YAML reads a purely numeric id as a number.
 TEXT_OR_NUMBER = th.CustomType({"type": ["string", "integer"]})
+# In place of a URL: the embedded fake of the service.
+SANDBOX = "sandbox"
 PREFIX = "TAP_AFFILIATE_REPORTS_"
 MODES = ("export", "run")
 
@@ -52,7 +56,7 @@ WINDOW = th.Property(
 )
 LOOKBACK = th.Property(
     "lookback_days",
-    th.IntegerType(minimum=0),
+    th.IntegerType(minimum=0, maximum=36_500),
     description="How long after its last day a window may still change (default 60).",
 )
 
@@ -109,7 +113,7 @@ IMPACT = th.ObjectType(
     LOOKBACK,
     th.Property(
         "result_max_age_hours",
-        th.NumberType(minimum=0),
+        th.NumberType(minimum=0, maximum=876_000),
         description="A younger file of an unsettled window is left alone (default 20).",
     ),
     th.Property(
@@ -212,7 +216,8 @@ def complete(config: MutableMapping[str, Any], *, from_environment: bool) -> dic
             target = result
             for part in path[:-1]:
                 target = target.setdefault(part, {})
-            target[path[-1]] = value
+            if isinstance(target, dict):
+                target[path[-1]] = value
     for key in SOURCES:
         if result.get(key) == {}:
             del result[key]
@@ -264,9 +269,16 @@ def _boolean(text: str) -> bool:
     return words[text.strip().lower()]
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "integer": int,
-    "number": float,
+    "number": _finite,
     "boolean": _boolean,
     "array": _list_of,
     "object": json.loads,
@@ -275,7 +287,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 
 def _from_text(variable: str, text: str, schema: Mapping[str, Any]) -> Any:
     for kind, parse in _PARSERS.items():
-        if kind in schema["type"]:
+        if kind in schema["type"] and "string" not in schema["type"]:
             try:
                 return parse(text)
             except (ValueError, KeyError):
@@ -312,13 +324,32 @@ def check(config: Mapping[str, Any], known: Collection[str]) -> tuple[list[str],
                 errors.append(str(error))
     if len(days) == 2 and days["end_date"] < days["start_date"]:
         errors.append(f"end_date: {days['end_date']} is before start_date {days['start_date']}")
-    zone = config.get("impact", {}).get("timezone") if not errors else None
-    if zone:
-        try:
-            parse_zone("impact.timezone", zone)
-        except SettingsError as error:
-            errors.append(str(error))
+    for key in configured if not errors else []:
+        errors.extend(_source_errors(key, config[key]))
     return errors, warnings
+
+
+def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a source's settings that a JSON Schema can't tell."""
+    try:
+        if own.get("timezone"):
+            parse_zone(f"{source}.timezone", own["timezone"])
+    except SettingsError as error:
+        yield str(error)
+    url = own.get("api_url")
+    if url is not None and url != SANDBOX and not _is_url(url):
+        yield f"{source}.api_url: {url!r} is neither an http(s) URL nor the word {SANDBOX}"
+    for name, value in own.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{source}.{name}: {value!r} is not a number"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _line(error: Any) -> str:
@@ -332,7 +363,7 @@ def _line(error: Any) -> str:
     if error.validator == "enum":
         return f"{name}: {error.instance!r} is not one of {', '.join(error.validator_value)}"
     # The value itself may be a secret of the wrong type.
-    told = "" if error.schema.get("secret") else f"{error.instance!r} "
+    told = "" if error.schema.get("secret") or name in SOURCES else f"{error.instance!r} "
     if error.validator == "type":
         allowed = [kind for kind in error.validator_value if kind != "null"]
         return f"{name}: {told}is not of type {' or '.join(allowed)}"

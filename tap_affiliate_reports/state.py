@@ -45,7 +45,11 @@ def check(state: Any) -> None:
         msg = "the state is not a JSON object with an object of bookmarks"
         raise StreamError(msg)
     for stream, own in bookmarks.items():
-        if not isinstance(own, dict) or not isinstance(own.get("partitions", []), list):
+        if (
+            not isinstance(own, dict)
+            or not isinstance(own.get("partitions", []), list)
+            or not isinstance(own.get("fingerprint", {}), dict)
+        ):
             msg = f"the state of {stream} can't be read: it is not an object"
             raise StreamError(msg)
         for part in (own, *own.get("partitions", [])):
@@ -113,10 +117,10 @@ class Ledger:
             self.state["replication_key"] = self.replication_key
             self.state["replication_key_value"] = day.isoformat()
 
-    def clear(self) -> None:
-        """Forget every window."""
-        self.windows.clear()
-        self.state.pop("windows", None)
+    def forget(self, slot: date) -> None:
+        """Take a slot for one that was never loaded."""
+        del self.windows[slot]
+        del self.state["windows"][slot.isoformat()]
 
     def _write(self, slot: date, loaded: Loaded) -> None:
         self.windows[slot] = loaded

@@ -104,10 +104,12 @@ class Sync:
         if not source.policy.catalog_decides:
             return
         reports = source.reports()
-        if self.tap.input_catalog is not None and not all(
-            self.tap.is_selected(source, report) for report in reports
-        ):
-            return
+        if self.tap.input_catalog is not None:
+            selected = [report for report in reports if self.tap.is_selected(source, report)]
+            absent = [r for r in reports if self.tap.input_catalog.get_stream(r.stream) is None]
+            # Reports that discovery left out, or newer ones, make no choice of the rest.
+            if len(selected) + len(absent) < len(reports) or len(absent) >= len(selected):
+                return
         if not reports:
             return
         why = "no catalog is given" if self.tap.input_catalog is None else "the catalog selects all"
@@ -142,7 +144,7 @@ class Sync:
         if any(one.ABORT_AT_RECORD_COUNT is not None for one in self.tap.streams.values()):
             raise error
         if not quiet:
-            self.logger.error("%s failed: %s", stream, error)
+            self.logger.error("failed: %s", _told(stream, error))
         self._failures.setdefault(stream, error)
 
     def finish(self) -> None:
@@ -166,7 +168,7 @@ class Sync:
                 else:
                     self.failed(stream.name, TapError(line), quiet=True)
         if self._failures:
-            told = "; ".join(f"{name}: {error}" for name, error in self._failures.items())
+            told = "; ".join(_told(name, error) for name, error in self._failures.items())
             msg = f"{len(self._failures)} streams failed, the others are done. {told}"
             raise SyncFailed(msg)
 
@@ -183,3 +185,8 @@ class Sync:
         """Remove temporary files."""
         if "_spool" in self.__dict__:
             shutil.rmtree(self._spool, ignore_errors=True)
+
+
+def _told(stream: str, error: TapError) -> str:
+    line = str(error)
+    return line if line.startswith(stream) else f"{stream}: {line}"

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.sandbox import Sandbox
 
-SANDBOX = "sandbox"
-
 
 class TapAffiliateReports(Tap):
     """Loads affiliate-network reports, made by export jobs, incrementally by date."""
@@ -111,7 +109,7 @@ class TapAffiliateReports(Tap):
         return found
 
     def _with_sandbox(self, name: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
-        if own.get("api_url") != SANDBOX:
+        if own.get("api_url") != settings.SANDBOX:
             return own
         # Nothing else imports the sandbox.
         from tap_affiliate_reports.sandbox import Sandbox

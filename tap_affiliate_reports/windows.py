@@ -167,13 +167,11 @@ def plan(
     now: datetime,
     *,
     everything: bool = False,
-    bookmark: date | None = None,
 ) -> Plan:
     """Decide for every window asked for; loaded slots outside of them are left alone.
 
     A slot once loaded never shrinks. `new` is in order of date, `refresh` longest unrefreshed
-    first. `everything` loads all slots again. A bookmark without a ledger, set by hand, skips the
-    slots before it that can't change any more.
+    first. `everything` loads all slots again.
     """
     new: list[Window] = []
     refresh: list[tuple[datetime, Window]] = []
@@ -181,16 +179,7 @@ def plan(
     for asked in asked_for:
         entry = ledger.get(asked.slot)
         if entry is None:
-            if (
-                bookmark
-                and not ledger
-                and not everything
-                and asked.end <= bookmark
-                and (freshness.is_settled(asked.end, now))
-            ):
-                left_alone += 1
-            else:
-                new.append(asked)
+            new.append(asked)
             continue
         if asked.is_snapshot:
             new.append(asked)

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 from databases import Postgres, postgres
 from harness import FakeClock
+from hypothesis import settings
 
 from tap_affiliate_reports.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# A busy machine is slow at times; in CI the examples are the same each time.
+settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -93,7 +93,8 @@ def ledger(run: Run) -> dict[str, Any]:
 
 
 def live(warehouse: Warehouse) -> list[str]:
-    rows = sorted(warehouse.live("sales"), key=lambda r: (r["_window_start"], r["_row_number"]))
+    rows = warehouse.live("sales")
+    rows.sort(key=lambda row: (row["_window_start"], row["_row_number"]))
     return [row["Name"] for row in rows]
 
 
@@ -530,6 +531,49 @@ class TestVanishedRows:
         run = sync(only_october, clock, catalog=catalog, state=first.state).ok()
         names = set(first.records("sales")[0])
         assert all(set(row) == names for row in run.records("sales"))
+
+
+class TestVanishedRowsAndStreamMaps:
+    @pytest.mark.parametrize(
+        ("rule", "passes"),
+        [
+            ("Name > '10a'", lambda name: name > "10a"),
+            ("Name == '10b'", lambda name: name == "10b"),
+            ("Day is not None and Name != '10c'", lambda name: name != "10c"),
+        ],
+        ids=["no null", "one name", "nulls dropped"],
+    )
+    def test_what_a_filter_lets_through_is_retired_when_it_vanishes(
+        self,
+        clock: FakeClock,
+        sales: Sales,
+        only_october: dict[str, Any],
+        rule: str,
+        passes: Callable[[str], bool],
+    ) -> None:
+        config = {**only_october, "stream_maps": {"sales": {"__filter__": rule}}}
+        warehouse, state = Warehouse(), {}
+        for names in (["10a", "10b", "10c"], ["10b"], ["10a"], ["10c", "10b"]):
+            sales.put("2026-10-10", *names)
+            run = sync(config, clock, state=state).ok()
+            warehouse.load(run.messages)
+            state = run.state
+            clock.advance(days=1)
+            assert live(warehouse) == [name for name in names if passes(name)]
+
+    def test_an_older_file_never_replaces_a_newer_one(
+        self, clock: FakeClock, sales: Sales, only_october: dict[str, Any]
+    ) -> None:
+        keys = {"sales": {"primary_keys": ["Name"]}}
+        config = impact(only_october, lookback_days=1, report_options=keys)
+        sync(config, clock).ok()  # somebody else's, of the whole month
+        clock.advance(days=5)
+        sales.put("2026-10-10", "10b", "new")
+        warehouse = Warehouse()
+        narrow = sync({**config, "start_date": "2026-10-05"}, clock).ok()
+        warehouse.load(narrow.messages)
+        warehouse.load(sync(config, clock, state=narrow.state).ok().messages)
+        assert live(warehouse) == ["10b", "new"]
 
 
 SETTINGS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

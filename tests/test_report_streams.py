@@ -223,9 +223,9 @@ class TestState:
     ) -> None:
         add_sales(sandbox)
         run = sync(config_for(sandbox, reports=["sales"]), clock).ok()
-        first = run.messages.index(next(m for m in run.messages if m["type"] == "RECORD"
-                                        and m["stream"] == "sales"))  # fmt: skip
-        kinds = [m["type"] for m in run.messages[first - 1 :]][:14]
+        messages = [m for m in run.messages if m.get("stream", "sales") == "sales"]
+        first = next(n for n, m in enumerate(messages) if m["type"] == "RECORD")
+        kinds = [m["type"] for m in messages[first - 1 :]]
         rows = [2 if slot == "2026-11-01" else 3 for slot in WINDOWS]
         rows[0] = 2  # the 5th of September is before the start
         expected = []
@@ -234,11 +234,11 @@ class TestState:
         assert kinds[: len(expected)] == expected
 
         bookmarks, seen = [], None
-        for message in run.messages[first - 1 :]:
+        for message in messages[first - 1 :]:
             if message["type"] == "STATE":
                 seen = message["value"]["bookmarks"]["sales"]
                 bookmarks.append(seen.get("replication_key_value"))
-            elif message["type"] == "RECORD" and message["stream"] == "sales":
+            elif message["type"] == "RECORD":
                 assert seen["windows"][message["record"]["_window_start"]]["unfinished"] is True
         ends = ["2026-09-30", "2026-10-31", "2026-11-18"]
         assert bookmarks[:6] == [None, ends[0], ends[0], ends[1], ends[1], ends[2]]
@@ -514,7 +514,8 @@ class TestSelection:
         catalog = discover(config, clock)
         select_all(catalog, *(entry["tap_stream_id"] for entry in catalog["streams"]))
         run = sync(config, clock, catalog=catalog).ok()
-        assert run.streams == {"sales", "reports", "report_metadata", "jobs"}
+        reports = {"report_12172", *sandbox.impact.reports}
+        assert run.streams & reports == {"sales"}
 
     def test_a_deselected_column_is_in_neither_schema_nor_rows_but_the_added_ones_stay(
         self, sandbox: Sandbox, clock: FakeClock
@@ -555,7 +556,10 @@ class TestStreamMaps:
         run = self.run(sandbox, clock, {"__alias__": "orders"})
         assert len(run.records("orders")) == 7
         assert run.records("sales") == []
-        assert {m["stream"] for m in run.messages if m["type"] == "ACTIVATE_VERSION"} == {"orders"}
+        assert not [m for m in run.messages if m.get("stream") == "sales"]
+        assert [m for m in run.messages if m.get("stream") == "orders"][-1]["type"] == (
+            "ACTIVATE_VERSION"
+        )
 
     def test_a_filter_drops_rows_and_leaves_the_others_keys_alone(
         self, sandbox: Sandbox, clock: FakeClock

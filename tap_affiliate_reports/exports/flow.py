@@ -7,6 +7,7 @@ All exports of a source share one queue, in the order in which they will be take
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections import deque
@@ -139,7 +140,7 @@ class ExportFlow:
                 if other.step not in {Step.READY, Step.FAILED, Step.LEFT}:
                     other.leave(str(error), is_quota=True)
         except TapError as error:
-            export.step, export.error = Step.FAILED, error
+            export.step, export.error = Step.FAILED, _named(export, error)
 
     def _wait(self) -> None:
         now = self.clock.monotonic()
@@ -381,3 +382,12 @@ class ExportFlow:
                 seconds_waited=self.clock.monotonic() - export.began,
             )
             export.step = Step.READY
+
+
+def _named(export: Export, error: TapError) -> TapError:
+    """Return the error with its window's name in front, unless it is there."""
+    if str(export) in str(error):
+        return error
+    named = copy.copy(error)
+    named.args = (f"{export}: {error}",)
+    return named

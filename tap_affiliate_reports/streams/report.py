@@ -22,7 +22,7 @@ from tap_affiliate_reports.state import Ledger
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.base import AffiliateStream
 from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
-from tap_affiliate_reports.windows import Freshness, Plan, plan, windows
+from tap_affiliate_reports.windows import Freshness, Plan, Window, plan, windows
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -90,6 +90,7 @@ class ReportStream(AffiliateStream):
         self.is_planned = False
         self._planned: list[Partition] = []
         self._warned: set[str] = set()
+        self._digests: dict[tuple[str, str], str] = {}
         super().__init__(
             tap, schema=json_schema(self.columns, singer_decimal=singer_decimal), name=report.stream
         )
@@ -213,13 +214,13 @@ class ReportStream(AffiliateStream):
             asked = list(windows(self.size, span.start, span.end))
             if span.start > span.end and not self.is_snapshot:
                 asked = []
+            self._settle_ledger(ledger, asked, span.now, everything=everything)
             planned = plan(
                 asked,
                 ledger.windows,
                 self.freshness,
                 span.now,
                 everything=everything,
-                bookmark=ledger.bookmark,
             )
             partition = Partition(program, ledger, asked)
             self._planned.append(partition)
@@ -233,6 +234,19 @@ class ReportStream(AffiliateStream):
         self.totals.left_alone = sum(planned.left_alone for _, planned in plans)
         self.is_planned = True
         return [load.export for load in self.loads]
+
+    def _settle_ledger(
+        self, ledger: Ledger, asked: Sequence[Window], now: datetime, *, everything: bool
+    ) -> None:
+        if everything:
+            # What is outside of the dates is retired with the rest, so it is not loaded any more.
+            for slot in ledger.windows.keys() - {window.slot for window in asked}:
+                ledger.forget(slot)
+        elif not ledger.windows and ledger.bookmark:
+            # A bookmark set by hand: what can't change any more before it is taken for loaded.
+            for window in asked:
+                if window.end <= ledger.bookmark and self.freshness.is_settled(window.end, now):
+                    ledger.finish(window, 0, now, "")
 
     def _check_fingerprint(self) -> None:
         state, now = self.stream_state, self.fingerprint
@@ -350,6 +364,15 @@ class ReportStream(AffiliateStream):
         if names:
             self._warned.update(names)
             self.logger.warning("%s: not in the file, so null: %s", export, ", ".join(names))
+
+    def warn_of_twins(self, load: WindowLoad, digest: str) -> None:
+        """Tell of two windows with the same content: the report may not have dates at all."""
+        other = self._digests.setdefault((load.partition.program, digest), load.export.window)
+        if other != load.export.window:
+            self.logger.warning(
+                "%s: its file is the same as that of %s: if the report ignores dates, set "
+                "window: none for it in report_options", load.export, other,
+            )  # fmt: skip
 
     def add_columns(self, export: Export, unknown: Sequence[tuple[int, str]]) -> Sequence[Column]:
         """Add what only a file has, as text, by a new SCHEMA message."""

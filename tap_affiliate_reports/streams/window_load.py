@@ -90,6 +90,8 @@ class WindowLoad:
         """Yield the file's rows, then those that vanished; state is written around them."""
         stream, ledger, summary = self.stream, self.partition.ledger, result.summary
         self._refuse_loss(result)
+        if summary.rows and not self.window.is_snapshot:
+            stream.warn_of_twins(self, summary.digest)
         began = stream.clock.monotonic()
         constants = self._constants(result)
         ledger.begin(self.window, summary.rows, result.job.id)

@@ -57,7 +57,7 @@ class ImpactSource:
                 job_timeout=float(settings.get("job_timeout_seconds", 3600)),
             ),
             max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
-            programs=tuple(map(str, settings.get("program_ids") or ("",))),
+            programs=tuple(dict.fromkeys(map(str, settings.get("program_ids") or ("",)))),
             catalog_decides="reports" not in settings,
         )
 

@@ -138,7 +138,8 @@ class ImpactReports:
         if any(report_id(listed) == report for listed in self.listed):
             msg = f"{setting}: the report {report!r} can't be used by the API, only in the web app"
             raise SettingsError(msg)
-        near = difflib.get_close_matches(report, self.exportable, n=3, cutoff=0.5)
-        told = f"; near: {', '.join(near)}" if near else ""
+        folded = {known.casefold(): known for known in self.exportable}
+        near = difflib.get_close_matches(report.casefold(), folded, n=3, cutoff=0.5)
+        told = f"; near: {', '.join(folded[name] for name in near)}" if near else ""
         msg = f"{setting}: the account has no report {report!r}{told}"
         raise SettingsError(msg)
