@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -43,6 +44,7 @@ ATTEMPTS = 6
 BACKOFF_BASE = 1.0
 BACKOFF_CAP = 60.0
 MAX_REDIRECTS = 5
+MAX_WORDS = 300
 MAX_JSON_BYTES = 256 * 1024 * 1024
 CHUNK = 256 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -151,7 +153,7 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def service_words(document: Any, text: str) -> str:
-    """Return what the service itself says of an error, in one line of at most 300 characters."""
+    """Return what the service itself says of an error, in one line."""
     if isinstance(document, dict):
         nested = document.get("error")
         if isinstance(nested, dict):
@@ -165,9 +167,14 @@ def service_words(document: Any, text: str) -> str:
         )
         said = "; ".join(word for word in words if word)
         if said:
-            return said[:300]
+            return one_line(said)
     plain = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    return " ".join(plain.split())[:300]
+    return one_line(plain)
+
+
+def one_line(text: str) -> str:
+    """Return the text as one line that a terminal can take."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
 def is_error_document(document: Any) -> bool:
@@ -200,10 +207,10 @@ class ApiClient:
     """
 
     base_url: str
-    auth: AuthBase
+    auth: AuthBase = field(repr=False)
     headers: Mapping[str, str]
     clock: Clock
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     max_wait_seconds: float = 300.0
     timeouts: Timeouts = field(default_factory=Timeouts)
     random_unit: Callable[[], float] = random.random
@@ -234,7 +241,7 @@ class ApiClient:
                 document = self._decode(text)
                 self._check(what, response, document, text)
                 if document is None:
-                    msg = f"{what}: the answer is not JSON: {self.scrub(service_words(None, text))}"
+                    msg = f"{what}: the answer is not JSON: {self._words(None, text)}"
                     raise _TryAgain(msg)
                 return Answer(response.status_code, response.headers, document)
 
@@ -272,7 +279,16 @@ class ApiClient:
 
     def url(self, path: str) -> str:
         """Return the absolute URL of a path, of a relative link, or of a link as it is."""
-        return urljoin(self.base_url, path)
+        return self._joined(self.base_url, path)
+
+    def _joined(self, base: str, link: str) -> str:
+        try:
+            url = urljoin(base, link)
+            origin(url)
+        except ValueError:
+            msg = "the service gave a link that is not a URL"
+            raise Rejected(msg) from None
+        return url
 
     def redact(self, url: str) -> str:
         """Return a URL fit for a log: no query, no user, and no secret in its path."""
@@ -286,7 +302,12 @@ class ApiClient:
         for secret in self.secrets:
             if secret:
                 text = text.replace(secret, "***")
-        return text
+        text = re.sub(r"(Authorization\W+\w+\s+)\S+", r"\1***", text)
+        return re.sub(r"(\w+://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1?***", text)
+
+    def _words(self, document: Any, text: str) -> str:
+        # Cut only after scrubbing: half a secret is one too.
+        return self.scrub(service_words(document, text))[:MAX_WORDS]
 
     # How it is done
 
@@ -295,22 +316,30 @@ class ApiClient:
         session = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
+            # No cookie is needed, and one of the API would go to any port of its host.
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         own = origin(url) == origin(self.base_url)
         headers = dict(self.headers) if own else {"Accept": "*/*"}
         headers.setdefault("User-Agent", self.headers.get("User-Agent", ""))
-        response = self._session().request(
-            method,
-            url,
-            auth=self.auth if own else NoAuth(),
-            headers=headers | options.pop("extra_headers", {}),
-            timeout=(self.timeouts.connect, self.timeouts.read),
-            allow_redirects=False,
-            stream=True,
-            **options,
-        )
+        try:
+            response = self._session().request(
+                method,
+                url,
+                auth=self.auth if own else NoAuth(),
+                headers=headers | options.pop("extra_headers", {}),
+                timeout=(self.timeouts.connect, self.timeouts.read),
+                allow_redirects=False,
+                stream=True,
+                **options,
+            )
+        except requests.RequestException:
+            raise
+        except ValueError:  # it looks at the Location that it does not follow
+            msg = f"{method} {self.redact(url)}: the answer redirects to what is not a URL"
+            raise Rejected(msg) from None
         if own:
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 theirs = parsedate_to_datetime(response.headers["Date"])
@@ -328,7 +357,7 @@ class ApiClient:
                 if answer.status_code not in REDIRECTS or "Location" not in answer.headers:
                     yield answer
                     return
-                url, params = urljoin(answer.url, answer.headers["Location"]), None
+                url, params = self._joined(answer.url, answer.headers["Location"]), None
             scheme, host, _port = origin(url)
             if scheme != "https" and not (scheme == "http" and is_loopback(host)):
                 msg = f"the download was redirected to {self.redact(url)}, which is not https"
@@ -358,7 +387,7 @@ class ApiClient:
         status = response.status_code
         if status < 300 and not is_error_document(document):
             return
-        words = self.scrub(service_words(document, text))
+        words = self._words(document, text)
         line = f"{what}: HTTP {status}" + (f": {words}" if words else "")
         if status == 401:
             raise Unauthorized(f"{line}. The service refuses the credentials: check them")

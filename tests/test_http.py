@@ -446,7 +446,7 @@ class TestDownloads:
         ],
     )
     def test_a_redirect_to_what_is_not_https_is_refused_and_its_query_not_told(
-        self, to: str, service: Service, client: ApiClient, target: Path
+        self, to: str, service: Service, client: ApiClient, clock: FakeClock, target: Path
     ) -> None:
         service.says(moved(to))
         with listening() as log, pytest.raises(ApiError) as raised:
@@ -454,6 +454,7 @@ class TestDownloads:
         told = "\n".join([str(raised.value), *(record.getMessage() for record in log)])
         assert "abc" not in told
         assert "word" not in told
+        assert clock.slept == [], "it is not even tried"
         assert not target.exists()
 
     def test_redirects_without_end_are_an_error(

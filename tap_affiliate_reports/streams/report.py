@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import CustomStreamMap, StreamMap
 from singer_sdk.singerlib import Metadata, RecordMessage
 
 from tap_affiliate_reports.clock import Clock
@@ -18,7 +19,7 @@ from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.schema import ADDED, Column, Kind, json_schema, unknown_columns
 from tap_affiliate_reports.sources.source import ReportSpec, Source
-from tap_affiliate_reports.state import Ledger
+from tap_affiliate_reports.state import Ledger, to_timestamp
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.base import AffiliateStream
 from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
@@ -88,6 +89,7 @@ class ReportStream(AffiliateStream):
         self.totals = Totals()
         self.loads: list[WindowLoad] = []
         self.is_planned = False
+        self.held_rows = 0
         self._planned: list[Partition] = []
         self._warned: set[str] = set()
         self._digests: dict[tuple[str, str], str] = {}
@@ -315,7 +317,13 @@ class ReportStream(AffiliateStream):
     def _write_record_message(self, record: Record) -> None:
         # Deselected columns were never parsed, and every value has its type already.
         for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
+            # A filter must not keep what retires a row that it let through before.
+            if record["_deleted"]:
+                mapped = _unfiltered(stream_map, record)
+            else:
+                mapped = stream_map.transform(record)
+                if mapped is None and record["_row_number"] <= self.held_rows:
+                    mapped = _unfiltered(stream_map, self.retired(record))
             if mapped is not None:
                 self._tap.write_message(
                     RecordMessage(
@@ -325,6 +333,16 @@ class ReportStream(AffiliateStream):
                         time_extracted=self.clock.now(),
                     )
                 )
+
+    def retired(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the record that marks a row as vanished: its `_` columns, all others null."""
+        return {
+            **{name: record[name] for name in ADDED},
+            **dict.fromkeys(self.selected_columns),
+            "_unparsed": None,
+            "_deleted": True,
+            "_sdc_deleted_at": to_timestamp(self.clock.now()),
+        }
 
     def _window(self, load: WindowLoad) -> Iterator[Record]:
         result = self.flow.take(load.export)
@@ -404,3 +422,15 @@ class ReportStream(AffiliateStream):
             columns.append(Column(column.name, column.source, Kind(kind), column.description))
         if columns != self.columns:
             self.set_columns(columns)
+
+
+def _unfiltered(stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a record as a stream map makes it, whatever the map's filter says."""
+    if not isinstance(stream_map, CustomStreamMap):
+        return stream_map.transform(record)
+    kept = stream_map.get_filter_result
+    stream_map.get_filter_result = lambda record: True  # type: ignore[method-assign] # noqa: ARG005
+    try:
+        return stream_map.transform(record)
+    finally:
+        stream_map.get_filter_result = kept  # type: ignore[method-assign]

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,7 @@ class WindowLoad:
                 filters=options.filters,
                 synchronous=options.mode == "run",
             ),
-            is_fresh=partial(stream.freshness.is_fresh, window),
+            is_fresh=self._is_fresh,
             check=self._check,
             known_job=before.job if before and (same_days or window.is_snapshot) else "",
             was_loaded=before is not None and before.refreshed_at is not None,
@@ -94,6 +94,7 @@ class WindowLoad:
             stream.warn_of_twins(self, summary.digest)
         began = stream.clock.monotonic()
         constants = self._constants(result)
+        stream.held_rows = self.held_rows
         ledger.begin(self.window, summary.rows, result.job.id)
         stream.write_state()
         parse = self._row_parser(summary)
@@ -127,6 +128,19 @@ class WindowLoad:
             result.seconds_waited, seconds - result.seconds_waited,
         )  # fmt: skip
 
+    def _is_fresh(self, finished_at: datetime, now: datetime) -> bool:
+        # Whatever the rules say, an older file never replaces a newer one.
+        if self.before and self.before.refreshed_at and finished_at < self.before.refreshed_at:
+            return False
+        return self.stream.freshness.is_fresh(self.window, finished_at, now)
+
+    @property
+    def held_rows(self) -> int:
+        """How many rows, by their number, the warehouse may hold from before."""
+        if self.before is None or self.stream.report.options.primary_keys:
+            return 0
+        return self.before.rows
+
     def note_job(self) -> None:
         """Note the job of a new window under way, so that a next sync need not export it.
 
@@ -155,14 +169,10 @@ class WindowLoad:
         }
 
     def _vanished(self, rows: int, constants: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        before = self.before.rows if self.before else 0
-        if self.stream.report.options.primary_keys or before <= rows:
-            return
-        gone = dict(constants) | dict.fromkeys(self.stream.selected_columns)
-        gone |= {"_deleted": True, "_sdc_deleted_at": to_timestamp(self.stream.clock.now())}
-        for number in range(rows + 1, before + 1):
-            yield {**gone, "_row_number": number}
-        logger.info("%s: %d rows vanished", self.export, before - rows)
+        for number in range(rows + 1, self.held_rows + 1):
+            yield self.stream.retired({**constants, "_row_number": number})
+        if rows < self.held_rows:
+            logger.info("%s: %d rows vanished", self.export, self.held_rows - rows)
 
     def _audit(
         self, result: ResultFile, vanished: int, unparsed: int, seconds: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta, tzinfo
 from typing import Any
@@ -42,7 +43,7 @@ class ImpactSource:
                 "User-Agent": user_agent,
             },
             clock=clock,
-            secrets=(token, self.account),
+            secrets=(token, b64encode(f"{self.account}:{token}".encode()).decode(), self.account),
             max_wait_seconds=float(settings.get("max_wait_seconds", 300)),
         )
         self.api = ImpactApi(client, self.account, settings.get("timezone", ""))

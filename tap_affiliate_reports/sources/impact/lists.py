@@ -131,6 +131,6 @@ class ImpactLists:
             job for page in self.api.pages(self.api.path("Jobs"), "Jobs", params) for job in page
         ]:
             if isinstance(job, dict) and job.get("Id"):
-                yield self.api.typed(job, JOBS)
+                yield {"_unparsed": None, **self.api.typed(job, JOBS)}
             else:
                 logger.warning("jobs: a job without an Id is left out")
