@@ -416,12 +416,12 @@ class TestCosts:
         run = sync(wider, clock, state=run.state).ok()
         assert slots(run) == ["2026-09-01", "2026-11-01", "2026-10-01"]
         clock.advance(days=1)
-        sandbox.impact.replay_forbidden = lambda job: job.params["START_DATE"] == ["2026-09-10"]
+        sandbox.impact.replay_forbidden = lambda job: job.params["START_DATE"] == ["2026-10-01"]
         run = sync(wider, clock, state=run.state).ok()
         sandbox.impact.replay_forbidden = False
         clock.advance(days=1)
         run = sync(config, clock, state=run.state).ok()
-        assert slots(run) == ["2026-11-01", "2026-09-01", "2026-10-01"]
+        assert slots(run) == ["2026-11-01", "2026-10-01", "2026-09-01"]
 
 
 class TestVanishedRows:

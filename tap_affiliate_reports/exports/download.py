@@ -36,6 +36,11 @@ def download_whole(
             damage = error
             logger.warning("%s: %s; downloading it again", export, error)
             continue
+        if not summary.terminated and job.records is not None and summary.rows < job.records:
+            msg = f"it ends within a line, with {summary.rows} of {job.records} rows"
+            damage = DamagedFile(msg)
+            logger.warning("%s: %s; downloading it again", export, damage)
+            continue
         # A last line without an end may be cut short, or the vendor's way: twice the same is whole.
         whole = summary.terminated or summary.digest in {other.digest for other in kept}
         kept.append(summary)

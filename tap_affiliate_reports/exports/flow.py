@@ -54,6 +54,8 @@ class ExportFlow:
     _active: list[Export] = field(default_factory=list)
     _names: int = 0
     _quota_told: bool = False
+    _exports_left: int | None = None
+    _service_asked: bool = False
     _heartbeat_due: float = 0.0
     _landed: threading.Event = field(default_factory=threading.Event)
 
@@ -180,13 +182,14 @@ class ExportFlow:
 
     def _schedule(self, export: Export) -> None:
         if not export.request.synchronous:
-            # What was planned to be spent comes before an export that turned out to be needed.
-            promised = self.exports_needed if export.known_job else 0
-            if self.quota_line or self.spent + promised >= self.limits.max_exports:
+            if export.known_job and self._planned_goes_first(export):
+                return
+            if self.quota_line or self.spent >= self.limits.max_exports:
                 export.leave(self.quota_line or self._max_exports_line(), is_quota=True)
                 return
             self.spent += 1
             export.exports_spent += 1
+            self._service_asked = True
         self._asked(export)
         try:
             job = self.source.schedule(export.request)
@@ -200,12 +203,32 @@ class ExportFlow:
         if job.id:
             logger.info("scheduled %s: job %s (%s)", export, job.id, job.word)
             self._compare_quota(job.exports_left)
+            self._exports_left = job.exports_left
         if job.state is JobState.RUNNING:
             # It may be an old job, finished long ago: only a poll tells.
             export.job, export.step = job, Step.RUNNING
             export.next_try = self.clock.monotonic()
         else:
             self._judge(export, job)
+
+    def _planned_goes_first(self, export: Export) -> bool:
+        """Let what was planned to be spent come before an export that turned out to be needed."""
+        promised = [other for other in self._waiting if other.needs_export]
+        if promised and not self._service_asked:
+            # What the service has left is told by the answer to an export request.
+            self._service_asked = True
+            self._waiting.remove(promised[0])
+            self._begin(promised[0])
+            self._active.remove(export)
+            self._waiting.appendleft(export)
+            return True
+        left = self.limits.max_exports - self.spent
+        if self._exports_left is not None:
+            left = min(left, self._exports_left)
+        if len(promised) >= left:
+            export.leave(self.quota_line or self._max_exports_line(), is_quota=True)
+            return True
+        return False
 
     def _compare_quota(self, left: int | None) -> None:
         if left is None or self._quota_told:
@@ -218,14 +241,6 @@ class ExportFlow:
     def _poll(self, export: Export) -> None:
         job = export.job
         assert job is not None  # noqa: S101 # a running export has a job
-        if self.clock.monotonic() - export.asked > self.limits.job_timeout:
-            msg = (
-                f"{export}: job {job.id} was not done after {self.limits.job_timeout:g} s "
-                f"(job_timeout_seconds); its last state was {job.word or 'unknown'}"
-                + (f" ({job.message})" if job.message else "")
-                + ". The next sync asks for it again"
-            )
-            raise ExportTimedOut(msg)
         try:
             job = self.source.poll(job.id)
         except Unavailable as error:
@@ -333,11 +348,25 @@ class ExportFlow:
         export.seen_running = False
 
     def _pause(self, export: Export) -> None:
-        now = self.clock.monotonic()
-        pause = max(self.limits.poll_interval, min((now - export.asked) / 10, LONGEST_PAUSE))
-        export.next_try = now + pause
+        waited = self.clock.monotonic() - export.asked
+        if waited >= self.limits.job_timeout:
+            job = export.job or ExportJob(export.known_job, JobState.RUNNING)
+            msg = (
+                f"{export}: job {job.id} was not done after {self.limits.job_timeout:g} s "
+                f"(job_timeout_seconds); its last state was {job.word or 'unknown'}"
+                + (f" ({job.message})" if job.message else "")
+                + ". The next sync asks for it again"
+            )
+            raise ExportTimedOut(msg)
+        pause = max(self.limits.poll_interval, min(waited / 10, LONGEST_PAUSE))
+        # The last look is at the deadline itself.
+        export.next_try = export.asked + min(waited + pause, self.limits.job_timeout)
 
     def _max_exports_line(self) -> str:
+        if self._exports_left is not None and self._exports_left < (
+            self.limits.max_exports - self.spent
+        ):
+            return f"the service has {self._exports_left} exports left today"
         return f"this run may spend {self.limits.max_exports} exports (max_exports)"
 
     # Downloading
