@@ -415,7 +415,10 @@ class ApiClient:
                 reason = str(error)
             except _TryAgain as error:
                 reason = str(error)
-                pause = max(pause, min(error.pause or 0.0, self.max_wait_seconds - waited))
+                pause = max(pause, error.pause or 0.0)
+                if error.pause and waited + pause > self.max_wait_seconds:
+                    msg = f"{reason}: the service asks to wait {pause:.0f} s (max_wait_seconds)"
+                    raise Unavailable(msg) from None
             except CONNECTION_ERRORS as error:
                 # Their texts hold whole URLs, so only the kind of error is told.
                 reason = f"{what}: {type(error).__name__}"

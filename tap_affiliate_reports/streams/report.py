@@ -14,7 +14,7 @@ from singer_sdk.mapper import CustomStreamMap, StreamMap
 from singer_sdk.singerlib import Metadata, RecordMessage
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.errors import SettingsError, StreamError
+from tap_affiliate_reports.errors import SettingsError, StreamError, TapError
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.schema import ADDED, Column, Kind, json_schema, unknown_columns
@@ -287,9 +287,11 @@ class ReportStream(AffiliateStream):
             for load in self.loads:
                 if context is None or context["_program_id"] == load.partition.program:
                     yield from self._window(load)
-        finally:
+        except TapError:
             self.note_jobs()
             self.write_state()
+            raise
+        finally:
             self.flow.abandon(self.name)
         self._activate_version()
 
