@@ -178,11 +178,11 @@ def one_line(text: str) -> str:
 
 
 def is_error_document(document: Any) -> bool:
-    """Tell an error that came with HTTP 200 from a job whose own state is ERROR (it has an Id)."""
+    """Tell an error that came with HTTP 200 from a job whose own state is ERROR: it is named."""
     return (
         isinstance(document, dict)
         and str(document.get("Status", "")).upper() == "ERROR"
-        and not document.get("Id")
+        and not (document.get("Id") or document.get("QueuedUri"))
     )
 
 

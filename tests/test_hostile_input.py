@@ -284,7 +284,7 @@ FIRST_LINE = table([])
     ("start", "filler", "megabytes", "fits"),
     [
         (FIRST_LINE, b"x", 200, False),
-        (FIRST_LINE + b'"', b"\n", 80, False),
+        (FIRST_LINE + b'"', b"x" * 63 + b"\n", 80, False),
         (b"", b",", 80, False),
         (FIRST_LINE, b"\n", 4, True),
         (FIRST_LINE, b'a"', 80, False),
@@ -375,11 +375,10 @@ ODD = [
 def test_an_odd_document_gives_a_clear_error_or_nothing_worse(service: Service, place: str) -> None:
     bad = []
     for document in ODD:
-        for times in (1, None):
-            try:
-                service.with_answer(PLACES[place], body(document, "application/json"), times)
-            except AssertionError as error:
-                bad.append(f"{document[:80]!r} x {times or 'always'}: {str(error).splitlines()[0]}")
+        try:
+            service.with_answer(PLACES[place], body(document, "application/json"))
+        except AssertionError as error:
+            bad.append(f"{document[:80]!r}: {str(error).splitlines()[0][:200]}")
     assert not bad, "\n".join(bad)
 
 
@@ -470,7 +469,7 @@ def test_a_list_that_links_to_itself_for_ever_ends(service: Service) -> None:
         answer.body = json.dumps(document).encode()
         return answer
 
-    stop = threading.Timer(8, service.sandbox.faults.clear)
+    stop = threading.Timer(4, service.sandbox.faults.clear)
     stop.start()
     run = service.with_answer(PLACES["list"], more)
     stop.cancel()

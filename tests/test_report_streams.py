@@ -343,6 +343,28 @@ class TestState:
         warehouse.load(run.messages)
         assert {row["_window_start"] for row in warehouse.live("sales")} == set(WINDOWS)
 
+    def test_full_table_cut_anywhere_loses_nothing_when_incremental_goes_on(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        add_sales(sandbox)
+        sandbox.impact.exports_per_day = 10_000
+        config = config_for(sandbox, lookback_days=0)
+        catalog = select_all(discover(config, clock), "sales")
+        first = sync(config, clock, catalog=catalog).ok()
+        clock.advance(days=1)
+        replicate(catalog, "sales", "FULL_TABLE")
+        whole = sync(config, clock, catalog=catalog, state=first.state).ok()
+        replicate(catalog, "sales", "INCREMENTAL")
+        expected = sorted(row["Id"] for row in whole.records("sales"))
+        for cut in range(1, len(whole.messages) + 1):
+            warehouse = Warehouse()
+            warehouse.load(first.messages)
+            warehouse.load(whole.messages[:cut])
+            run = sync(config, clock, catalog=catalog, state=warehouse.state).ok()
+            warehouse.load(run.messages)
+            found = sorted(row["Id"] for row in warehouse.live("sales"))
+            assert found == expected, f"cut before message {cut}"
+
 
 class TestDates:
     def test_the_zone_of_the_account_decides_which_day_is_the_last(

@@ -1,0 +1,261 @@
+"""Many syncs in a row: whatever happens between and within them, the warehouse stays true."""
+
+from __future__ import annotations
+
+import copy
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from harness import FakeClock, Run, Warehouse, config_for, sync
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from small_source import SmallSource, check_bookmark, check_ledger
+
+from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.sandbox import Sandbox, close, cut, html_login, reset, status
+
+REPORTS = ("other", "sales")
+LOOKBACK = 12
+FAULTS = {
+    "429": lambda: status(429, {"Retry-After": "3"}),
+    "503": lambda: status(503, body=b"<html>busy</html>", content_type="text/html"),
+    "reset": reset,
+    "lost": lambda: reset(handled=True),
+    "close": close,
+    "login page": html_login,
+    "cut": lambda: cut(0.5),
+    "cut, unseen": lambda: cut(0.3, content_length=False),
+}
+PLACES = ["/Reports", "/MetaData", "/ReportExport/", "/Jobs/[^/]+$", "/Replay", "/Download",
+          "/storage/", "/CompanyInformation"]  # fmt: skip
+
+
+class ManySyncs(RuleBasedStateMachine):
+    """A source that changes, a service that fails, a user who changes settings, a target."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.sandbox = Sandbox(
+            now=self.clock.now, job_seconds=4, exports_per_day=10**6, timezone="America/New_York"
+        ).start()
+        self.source = SmallSource(self.sandbox, self.clock, REPORTS)
+        self.warehouse = Warehouse()
+        self.state: dict[str, Any] = {}
+        self.start = date(2026, 11, 5)
+        self.settings: dict[str, Any] = {"window": "week", "lookback_days": LOOKBACK}
+        self.faults = 0
+        # A window whose load was cut shows its end only once it is loaded again, so until then
+        # the settings stay.
+        self.cut = False
+        self.loaded_with: str | None = None
+
+    def teardown(self) -> None:
+        self.sandbox.stop()
+
+    @property
+    def today(self) -> date:
+        return (self.clock.now() - timedelta(hours=5)).date()
+
+    def run(self, state: dict[str, Any] | None = None, **impact: Any) -> Run:
+        config = config_for(
+            self.sandbox,
+            reports=list(REPORTS),
+            START_DATE=self.start.isoformat(),
+            **{"max_concurrent_jobs": 3, **self.settings, **impact},
+        )
+        run = sync(config, self.clock, state=self.state if state is None else state)
+        assert run.error is None or isinstance(run.error, TapError), repr(run.error)
+        self.sandbox.faults.clear()
+        self.faults = 0
+        return run
+
+    def keep(self, run: Run) -> None:
+        self.warehouse.load(run.messages)
+        if run.states:
+            self.state = run.state
+
+    def check_fresh(self, run: Run) -> None:
+        """Check that every day asked for is loaded, and every unsettled one not too long ago."""
+        last = min(self.today, self.today) - timedelta(days=1)
+        for report in REPORTS:
+            windows = check_ledger(self.source, self.warehouse, self.state, report)
+            covered = set()
+            for slot, entry in windows.items():
+                assert not entry.get("unfinished"), f"{report} {slot}"
+                first, end = entry.get("start", slot), entry["end"]
+                day = date.fromisoformat(first)
+                while day <= date.fromisoformat(end):
+                    covered.add(day)
+                    day += timedelta(days=1)
+                if date.fromisoformat(end) < self.start:
+                    continue
+                finished = datetime.fromisoformat(entry["refreshed_at"].replace("Z", "+00:00"))
+                over = datetime.fromisoformat(f"{end}T05:00:00+00:00") + timedelta(days=1)
+                lookback = timedelta(days=self.settings["lookback_days"])
+                settled = finished >= over + lookback
+                young = self.clock.now() - finished < timedelta(hours=20, minutes=10)
+                assert settled or young, f"{report} {slot}: of {finished}, now {self.clock.now()}"
+            wanted = {
+                self.start + timedelta(days=number)
+                for number in range((last - self.start).days + 1)
+            }
+            assert wanted <= covered, f"{report}: {sorted(wanted - covered)}"
+            assert run.bookmark(report) >= last.isoformat()
+
+    # What the world does
+
+    @initialize()
+    def first_sync(self) -> None:
+        run = self.run().ok()
+        self.keep(run)
+        self.check_fresh(run)
+
+    @rule(
+        report=st.sampled_from(REPORTS),
+        ago=st.integers(1, LOOKBACK - 1),
+        payouts=st.lists(st.integers(0, 99).map(str), min_size=1, max_size=4),
+    )
+    def the_source_changes(self, report: str, ago: int, payouts: list[str]) -> None:
+        self.source.put(report, self.today - timedelta(days=ago), payouts)
+
+    @rule(report=st.sampled_from(REPORTS), ago=st.integers(1, LOOKBACK - 1))
+    @precondition(lambda self: not self.cut)
+    def a_day_loses_its_rows(self, report: str, ago: int) -> None:
+        self.source.put(report, self.today - timedelta(days=ago), [])
+
+    @rule(hours=st.sampled_from([1, 7, 19, 21, 24, 24, 24, 49]))
+    @precondition(lambda self: self.today < date(2027, 1, 10))
+    def time_passes(self, hours: int) -> None:
+        self.clock.advance(hours=hours)
+
+    @rule(place=st.sampled_from(PLACES), fault=st.sampled_from(sorted(FAULTS)))
+    @precondition(lambda self: self.faults < 2)
+    def something_will_fail_once(self, place: str, fault: str) -> None:
+        self.faults += 1
+        self.sandbox.faults.add(place, FAULTS[fault]())
+
+    @rule(word=st.sampled_from(["FAILED", "ERROR", "CANCELLED"]))
+    @precondition(lambda self: not self.sandbox.impact._outcomes)
+    def a_job_will_end_badly(self, word: str) -> None:
+        self.sandbox.impact.fail_next(word, "once in a while")
+
+    @rule(new_id=st.booleans())
+    def replays_get_ids_of_their_own_or_not(self, new_id: bool) -> None:
+        self.sandbox.impact.replay_new_id = new_id
+
+    # What the user does
+
+    @rule()
+    def a_sync(self) -> None:
+        run = self.run().ok()
+        self.keep(run)
+        self.cut = False
+        self.check_fresh(run)
+
+    @rule(at=st.floats(0, 1), older=st.integers(0, 2))
+    def a_sync_that_is_cut(self, at: float, older: int) -> None:
+        """Load what arrived; the target gives back its last STATE, or one before."""
+        run = self.run()
+        arrived = run.messages[: int(at * len(run.messages))]
+        states = [self.state] + [m["value"] for m in arrived if m["type"] == "STATE"]
+        self.warehouse.load(arrived)
+        self.state = copy.deepcopy(states[max(0, len(states) - 1 - older)])
+        self.cut = True
+
+    @rule()
+    def a_sync_whose_job_never_ends(self) -> None:
+        """Both jobs of a report are stuck: that stream fails, and nothing is spoilt."""
+        self.sandbox.impact._outcomes.clear()
+        self.sandbox.impact.fail_next("STUCK", "", 1)
+        run = self.run(job_timeout_seconds=100)
+        self.keep(run)
+        self.sandbox.impact._outcomes.clear()
+        for job in self.sandbox.impact.jobs.values():
+            if job.outcome.status == "STUCK":
+                job.outcome = type(job.outcome)()
+        if run.error is None:
+            self.cut = False
+            self.check_fresh(run)
+
+    @rule(exports=st.integers(0, 2))
+    def a_sync_with_few_exports(self, exports: int) -> None:
+        run = self.run(max_exports=exports)
+        self.keep(run)
+        assert len(run.states) > 0
+        if run.error is None:
+            self.cut = False
+            self.check_fresh(run)
+        else:
+            assert "max_exports" in str(run.error)
+
+    @rule(days=st.integers(-9, 9))
+    @precondition(lambda self: not self.cut)
+    def start_date_moves(self, days: int) -> None:
+        moved = self.start + timedelta(days=days)
+        self.start = min(max(moved, date(2026, 10, 10)), self.today - timedelta(days=1))
+
+    @rule(days=st.sampled_from([5, LOOKBACK, 40]))
+    @precondition(lambda self: not self.cut)
+    def lookback_changes(self, days: int) -> None:
+        self.settings["lookback_days"] = days
+
+    @rule(size=st.sampled_from(["day", "week", "month"]))
+    @precondition(lambda self: not self.cut)
+    def the_size_of_a_window_changes(self, size: str) -> None:
+        """Refused, with nothing spoilt, until a full refresh."""
+        if size != self.settings["window"]:
+            run = self.run(window=size)
+            self.keep(run)
+            assert "--full-refresh" in str(run.error)
+            assert not run.records("sales")
+            assert not run.records("other")
+            for report in REPORTS:
+                check_ledger(self.source, self.warehouse, self.state, report)
+
+    @rule(size=st.sampled_from(["week", "month"]))
+    def a_full_refresh(self, size: str) -> None:
+        self.settings["window"] = size
+        run = self.run(state={}).ok()
+        self.state = {}
+        self.keep(run)
+        self.cut = False
+        self.check_fresh(run)
+        shown = {row["_window_start"] for row in self.warehouse.live("sales")}
+        assert shown <= set(self.state["bookmarks"]["sales"]["windows"])
+
+    @invariant()
+    def no_day_before_the_bookmark_is_missing(self) -> None:
+        for report in REPORTS:
+            windows = self.state.get("bookmarks", {}).get(report, {}).get("windows", {})
+            firsts = [date.fromisoformat(e.get("start", slot)) for slot, e in windows.items()]
+            if firsts:
+                check_bookmark(self.state, report, max(min(firsts), self.start))
+
+    @invariant()
+    def what_the_ledger_calls_loaded_is_there(self) -> None:
+        if not self.cut:
+            for report in REPORTS:
+                check_ledger(self.source, self.warehouse, self.state, report)
+
+
+def test_after_any_syncs_in_a_row_the_warehouse_equals_the_source() -> None:
+    run_state_machine_as_test(
+        ManySyncs,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
