@@ -13,6 +13,7 @@ window is unsettled; `unfinished` only between a window's first row and its last
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from dataclasses import replace
 from datetime import date, datetime, timezone
 from typing import Any
 
@@ -116,6 +117,10 @@ class Ledger:
         if self.replication_key and (bookmark is None or day > bookmark):
             self.state["replication_key"] = self.replication_key
             self.state["replication_key_value"] = day.isoformat()
+
+    def reopen(self, slot: date) -> None:
+        """Take a window for one that was begun and not completed."""
+        self._write(slot, replace(self.windows[slot], unfinished=True))
 
     def forget(self, slot: date) -> None:
         """Take a slot for one that was never loaded."""

@@ -240,10 +240,14 @@ class ReportStream(AffiliateStream):
     def _settle_ledger(
         self, ledger: Ledger, asked: Sequence[Window], now: datetime, *, everything: bool
     ) -> None:
-        if everything:
-            # What is outside of the dates is retired with the rest, so it is not loaded any more.
-            for slot in ledger.windows.keys() - {window.slot for window in asked}:
-                ledger.forget(slot)
+        if everything and self.emits_versions:
+            # All rows of before will be retired, so no window counts as loaded until it is again.
+            within = {window.slot for window in asked}
+            for slot in list(ledger.windows):
+                if slot in within:
+                    ledger.reopen(slot)
+                else:
+                    ledger.forget(slot)
         elif not ledger.windows and ledger.bookmark:
             # A bookmark set by hand: what can't change any more before it is taken for loaded.
             for window in asked:
