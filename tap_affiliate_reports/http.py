@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -51,6 +51,14 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LIMIT_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
 RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
 
+URLLIB3_LOGGERS = (
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
+
 # What requests and urllib3 raise when a connection fails or a body stops short.
 CONNECTION_ERRORS = (
     requests.ConnectionError,
@@ -60,8 +68,6 @@ CONNECTION_ERRORS = (
 )
 
 logger = logging.getLogger(__name__)
-# No number of an answer passes through a float.
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 Query = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -104,10 +110,20 @@ class NoAuth(AuthBase):
         return request
 
 
-class _NoDebug(logging.Filter):
-    # urllib3 prints the path and query of signed links at DEBUG.
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno > logging.DEBUG
+def exact(number: str) -> Decimal | str:
+    """Return a number of an answer as it is written; no float has its digits."""
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return number
+
+
+_decode = msgspec.json.Decoder(float_hook=exact).decode
+
+
+def _unsaid(_record: logging.LogRecord) -> bool:
+    # urllib3 logs whole URLs, signed ones too; what goes wrong it raises as well.
+    return False
 
 
 def backoff(attempt: int, random_unit: float) -> float:
@@ -153,7 +169,7 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def service_words(document: Any, text: str) -> str:
-    """Return what the service itself says of an error, in one line."""
+    """Return what the service itself says of an error."""
     if isinstance(document, dict):
         nested = document.get("error")
         if isinstance(nested, dict):
@@ -167,9 +183,8 @@ def service_words(document: Any, text: str) -> str:
         )
         said = "; ".join(word for word in words if word)
         if said:
-            return one_line(said)
-    plain = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    return one_line(plain)
+            return said
+    return re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
 
 
 def one_line(text: str) -> str:
@@ -218,9 +233,8 @@ class ApiClient:
     _offset: timedelta = field(default=timedelta(0), repr=False)
 
     def __post_init__(self) -> None:
-        pool_logger = logging.getLogger("urllib3.connectionpool")
-        if not any(isinstance(known, _NoDebug) for known in pool_logger.filters):
-            pool_logger.addFilter(_NoDebug())
+        for name in URLLIB3_LOGGERS:
+            logging.getLogger(name).addFilter(_unsaid)  # once, however often it is called
 
     # What callers use
 
@@ -241,7 +255,7 @@ class ApiClient:
                 document = self._decode(text)
                 self._check(what, response, document, text)
                 if document is None:
-                    msg = f"{what}: the answer is not JSON: {self._words(None, text)}"
+                    msg = f"{what}: the answer is not JSON: {self.told(service_words(None, text))}"
                     raise _TryAgain(msg)
                 return Answer(response.status_code, response.headers, document)
 
@@ -303,11 +317,12 @@ class ApiClient:
             if secret:
                 text = text.replace(secret, "***")
         text = re.sub(r"(Authorization\W+\w+\s+)\S+", r"\1***", text)
-        return re.sub(r"(\w+://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1?***", text)
+        return re.sub(r"(\b\w{1,12}://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1?***", text)
 
-    def _words(self, document: Any, text: str) -> str:
+    def told(self, words: str) -> str:
+        """Return the service's own words fit for a message: one line, no secret, not too long."""
         # Cut only after scrubbing: half a secret is one too.
-        return self.scrub(service_words(document, text))[:MAX_WORDS]
+        return self.scrub(one_line(words[: 100 * MAX_WORDS]))[:MAX_WORDS]
 
     # How it is done
 
@@ -387,7 +402,7 @@ class ApiClient:
         status = response.status_code
         if status < 300 and not is_error_document(document):
             return
-        words = self._words(document, text)
+        words = self.told(service_words(document, text))
         line = f"{what}: HTTP {status}" + (f": {words}" if words else "")
         if status == 401:
             raise Unauthorized(f"{line}. The service refuses the credentials: check them")

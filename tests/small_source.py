@@ -76,7 +76,10 @@ def _rows(report: str, number: int) -> list[Row]:
 
 
 def live(warehouse: Warehouse, report: str) -> dict[str, list[Row]]:
-    """Return what the warehouse shows of each window, in the order of its row numbers."""
+    """Return what the warehouse shows of each window, in the order of its row numbers.
+
+    Rows of an older load than their window's newest are not shown; see `check_retired`.
+    """
     windows: dict[str, list[tuple[int, Row]]] = defaultdict(list)
     for row in warehouse.live(report):
         payout = row["Payout"]
@@ -87,6 +90,19 @@ def live(warehouse: Warehouse, report: str) -> dict[str, list[Row]]:
         numbers = [number for number, _ in numbered]
         assert numbers == list(range(1, len(numbers) + 1)), f"{report} {slot}: {numbers}"
     return {slot: [row for _, row in numbered] for slot, numbered in windows.items()}
+
+
+def check_retired(warehouse: Warehouse, report: str, state: Mapping[str, Any]) -> None:
+    """Check that no row of an older load is left in a window that the ledger calls loaded.
+
+    This holds whenever the tap is killed, not where the target gives back an older STATE.
+    """
+    windows = state.get("bookmarks", {}).get(report, {}).get("windows", {})
+    shown = {id(row) for row in warehouse.live(report)}
+    for row in warehouse.tables[report].values():
+        whole = not windows.get(row["_window_start"], {"unfinished": True}).get("unfinished")
+        if whole and not row["_deleted"]:
+            assert id(row) in shown, f"{report}: never retired: {row}"
 
 
 def check_ledger(

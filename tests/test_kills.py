@@ -21,7 +21,7 @@ from typing import Any
 import kill_child
 import pytest
 from harness import FakeClock, Warehouse, config_for, sync
-from small_source import SmallSource, check_bookmark, check_exact, check_ledger
+from small_source import SmallSource, check_bookmark, check_exact, check_ledger, check_retired
 
 from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox, hang
 
@@ -93,11 +93,13 @@ class World:
         assert process.exitcode is not None, "the child hangs"
         return process.exitcode
 
-    def resume(self, state: dict[str, Any]) -> None:
+    def resume(self, state: dict[str, Any], *, is_last: bool = True) -> None:
         run = sync(self.config, self.clock, state=state).ok()
         self.warehouse.load(run.messages)
         for report in REPORTS:
             check_exact(self.source, self.warehouse, report, START, self.yesterday)
+            if is_last:
+                check_retired(self.warehouse, report, run.state)
             check_bookmark(run.state, report, START)
             assert run.bookmark(report) == self.yesterday.isoformat()
 
@@ -200,7 +202,7 @@ def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
         arrived = job.messages()
         assert len(arrived) == number
         world.warehouse.load(arrived)
-        world.resume(last_state(world, arrived, older))
+        world.resume(last_state(world, arrived, older), is_last=not older)
         if not older:
             assert world.exports - before <= exports + MAX_JOBS
 
@@ -227,7 +229,8 @@ def test_killed_twice_in_a_row_a_sync_still_resumes_to_exactly_the_source(worlds
             world.warehouse.load(arrived)
             world.state = last_state(world, arrived)
             check_ledger(world.source, world.warehouse, world.state, "sales")
-            world.source.put("sales", date(2026, 11, 13), ["5"])
+            # Each load has fewer rows than the one before.
+            world.source.put("sales", date(2026, 11, 12 + (die_after == number)), [])
             job.out.unlink()
         world.clock.advance(days=1)
         world.resume(world.state)

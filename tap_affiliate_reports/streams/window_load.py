@@ -223,7 +223,8 @@ class WindowLoad:
         """Refuse a file that is none of this report's, or whose keys are null or repeat."""
         match = match_header(summary.header, self.stream.columns)
         if summary.header and not match.found:
-            msg = f"no column of the file is one of the report's: {summary.header[:5]}"
+            names = [name[:60] for name in summary.header[:5]]
+            msg = f"no column of the file is one of the report's: {names}"
             raise DamagedFile(msg)
         keys = self.stream.report.options.primary_keys
         if not keys or "_row_number" in keys:

@@ -52,6 +52,7 @@ class ImpactApi:
     ) -> Iterator[list[Any]]:
         """Yield the items of a list page by page, following the links where there are any."""
         link, seen = path, {""}
+        before: list[Any] = []
         while link not in seen:
             seen.add(link)
             document = self.client.json(link, params).document
@@ -60,10 +61,14 @@ class ImpactApi:
             items = document.get(key) if isinstance(document, dict) else document
             if items is None and "@total" in document:
                 items = []
+            where = f"GET {self.client.redact(self.client.url(link))}"
             if not isinstance(items, list):
-                where = self.client.redact(self.client.url(link))
-                msg = f"GET {where}: the answer has no list of {key}"
+                msg = f"{where}: the answer has no list of {key}"
                 raise Rejected(msg)
+            if items and items == before:
+                msg = f"{where}: the list repeats its page for ever"
+                raise Rejected(msg)
+            before = items
             yield items
             link = text_of(document.get("@nextpageuri")) if isinstance(document, dict) else ""
 
@@ -75,7 +80,8 @@ class ImpactApi:
         why = "the account tells none"
         try:
             company = self.client.json(self.path("CompanyInformation")).document
-            told = text_of(company.get("Timezone")) if isinstance(company, dict) else ""
+            zone = company.get("Timezone") if isinstance(company, dict) else None
+            told = self.client.told(text_of(zone))
             if told:
                 return parse_zone("the account's Timezone", told)
         except (Forbidden, NotFound, SettingsError) as error:

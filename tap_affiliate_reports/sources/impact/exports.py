@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
@@ -51,8 +52,8 @@ class ImpactExports:
         reply = self.api.client.json(path, _params(request) | {"ResultFormat": "CSV"})
         answer = reply.document
         uri = text_of(answer.get("QueuedUri")) if isinstance(answer, dict) else ""
-        job_id = unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])
-        if not job_id:
+        job_id = unquote(re.split("[?#]", uri)[0].rstrip("/").rpartition("/")[2])
+        if job_id in {"", ".", ".."}:
             msg = f"{request.report}: the answer to the export request names no job"
             raise Rejected(msg)
         # The answer says QUEUED even of a job that was finished long ago.
@@ -84,13 +85,14 @@ class ImpactExports:
         word = text_of(document.get("Status")).strip() if isinstance(document, dict) else ""
         state = STATES.get(word.upper())
         if state is None:
-            msg = f"job {job_id}: unknown state {word!r}; known are {', '.join(STATES)}"
+            told = self.api.client.told(word)
+            msg = f"job {job_id}: unknown state {told!r}; known are {', '.join(STATES)}"
             raise UnknownJobState(msg)
         return ExportJob(
             id=text_of(document.get("Id")) or job_id,
             state=state,
             word=word,
-            message=text_of(document.get("StatusMessage")),
+            message=self.api.client.told(text_of(document.get("StatusMessage"))),
             finished_at=self.api.moment(document.get("CompletedDate")),
             records=self.api.number(document.get("RecordsProcessed")),
             percent=self.api.number(document.get("PercentageComplete")),

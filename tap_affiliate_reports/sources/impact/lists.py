@@ -112,9 +112,10 @@ class ImpactLists:
                 continue
             record = self.api.typed(document, METADATA) | {"Id": report}
             for name, keys in METADATA_LISTS.items():
+                listed = document.get(name)
                 record[name] = [
                     {key: text_of(item.get(key)) or None for key in keys}
-                    for item in document.get(name) or []
+                    for item in (listed if isinstance(listed, list) else [])
                     if isinstance(item, dict)
                 ]
             yield record
@@ -130,7 +131,8 @@ class ImpactLists:
         for job in [
             job for page in self.api.pages(self.api.path("Jobs"), "Jobs", params) for job in page
         ]:
-            if isinstance(job, dict) and job.get("Id"):
-                yield {"_unparsed": None, **self.api.typed(job, JOBS)}
+            record = self.api.typed(job, JOBS) if isinstance(job, dict) else {"Id": None}
+            if record["Id"]:
+                yield {"_unparsed": None, **record}
             else:
                 logger.warning("jobs: a job without an Id is left out")
