@@ -159,7 +159,7 @@ mangled = st.one_of(
     ),
     st.integers(0, 300).map(lambda length: table(ROWS)[:length]),
     st.text(max_size=200).map(lambda text: (",".join(HEADER) + "\n" + text).encode("utf-8", "replace")),
-    st.sampled_from(["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp037", "utf-7"]).map(
+    st.sampled_from(["utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp037", "utf-7"]).map(
         lambda name: table(ROWS).decode().encode(name)
     ),
     st.binary(max_size=60).map(lambda tail: gzip.compress(table(ROWS)) + tail),
@@ -324,8 +324,8 @@ scalars = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=10),
     st.sampled_from(
-        ["COMPLETED", "QUEUED", "FAILED", "ERROR", "x" * 3000, "\0", "..", "../..", "/", "a b", "%00",
-         "http://[", "http://x:99999/", "//", "?", "#", "ftp://x/", "http://127.0.0.1:1/", "☃",
+        ["COMPLETED", "QUEUED", "FAILED", "ERROR", "x" * 3000, "\0", "..", "../..", "/", "a b",
+         "%00",         "http://[", "http://x:99999/", "//", "?", "#", "ftp://x/", "http://127.0.0.1:1/", "☃",
          "2026-11-19T15:00:01Z", "9999-99-99", "America", "Europe/Nowhere", "../../etc/passwd",
          "sales", "true", "/Mediapartners/IRsandbox/Reports", "\ud83d\ude00", "1e99999"]
     ),
@@ -353,7 +353,8 @@ ODD = [
     b'{"Status": "COMPLETED", "RecordsProcessed": 1e400}', b"\xff\xfe{\0}\0", b'{"a": "\xff"}',
     b'{"Status": "QUEUED", "QueuedUri": "http://[bad"}', b'{"Status": "x", "QueuedUri": 5}',
     b'{"Status": "x", "QueuedUri": "/"}', b'{"Status": "x", "QueuedUri": "/Jobs/.."}',
-    b'{"Reports": [null, 5, "x", [], {}, {"Id": null}, {"Id": "sales"}]}', b'{"Reports": {"Id": 1}}',
+    b'{"Reports": [null, 5, "x", [], {}, {"Id": null}, {"Id": "sales"}]}',
+    b'{"Reports": {"Id": 1}}',
     b'{"Reports": [{"Id": "sales", "ApiAccessible": "true"}], "@nextpageuri": "http://[bad"}',
     b'{"Reports": [{"Id": "sales", "ApiAccessible": true}], "@nextpageuri": "http://x:99999/"}',
     b'{"Reports": [{"Id": "sales", "ApiAccessible": true}], "@nextpageuri": {"a": []}}',
@@ -439,7 +440,8 @@ def test_an_odd_redirect_gives_a_clear_error(service: Service, location: str) ->
     ("name", "value"),
     [("Retry-After", "x"), ("Retry-After", "-5"), ("Retry-After", "nan"), ("Retry-After", "inf"),
      ("Retry-After", "1e400"), ("Retry-After", "Wed, 99 Foo 9999"), ("RateLimit-Reset", "nan"),
-     ("RateLimit-Reset", "9" * 400), ("Date", "yesterday"), ("Date", "Wed, 31 Dec 9999 23:59:59 GMT"),
+     ("RateLimit-Reset", "9" * 400), ("Date", "yesterday"),
+     ("Date", "Fri, 31 Dec 9999 23:59:59 GMT"),
      ("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"), ("Retry-After", "Thu, 19 Nov 2026 15:00:09"),
      ("X-RateLimit-Remaining-hour", "many"), ("X-RateLimit-Remaining-hour", "-" + "9" * 400),
      ("Content-Type", "\x80"), ("Content-Encoding", "gzip")],

@@ -1,0 +1,110 @@
+"""What is refused, each time by a line that names the setting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date, tzinfo
+from typing import Any
+from urllib.parse import urlsplit
+
+import pendulum
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+
+from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, REQUIRED, SANDBOX, SOURCES
+
+
+def parse_day(name: str, text: Any) -> date:
+    """Return the day of a date or date-time setting."""
+    try:
+        moment = pendulum.parse(str(text), exact=True)
+    except (ValueError, OverflowError):
+        moment = None
+    if not isinstance(moment, pendulum.Date):  # a DateTime is one too
+        msg = f"{name}: {text!r} is not a date (YYYY-MM-DD)"
+        raise SettingsError(msg)
+    return date(moment.year, moment.month, moment.day)
+
+
+def parse_zone(name: str, text: str) -> tzinfo:
+    """Return the zone of an IANA name."""
+    try:
+        return pendulum.timezone(text)
+    except (ValueError, OSError):  # zoneinfo's "not found" is a KeyError in a ValueError's clothes
+        msg = f"{name}: {text!r} is not an IANA time zone (such as America/New_York)"
+        raise SettingsError(msg) from None
+
+
+def check(config: Mapping[str, Any], known: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the errors and the warnings of a configuration, each naming the setting.
+
+    `known` are the names allowed at top level.
+    """
+    errors = [
+        _line(error) for error in DEFAULT_JSONSCHEMA_VALIDATOR(CONFIG_SCHEMA).iter_errors(config)
+    ]
+    warnings = [f"unknown setting {key!r} is ignored" for key in config if key not in known]
+    configured = [key for key in SOURCES if key in config]
+    if not configured:
+        errors.append(f"no source is configured: set one of {', '.join(SOURCES)}")
+    errors.extend(
+        f"{key}.{name}: is required"
+        for key in configured
+        if isinstance(config[key], Mapping)
+        for name in REQUIRED[key]
+        if not config[key].get(name)
+    )
+    days: dict[str, date] = {}
+    for name in ("start_date", "end_date"):
+        if isinstance(config.get(name), str):
+            try:
+                days[name] = parse_day(name, config[name])
+            except SettingsError as error:
+                errors.append(str(error))
+    if len(days) == 2 and days["end_date"] < days["start_date"]:
+        errors.append(f"end_date: {days['end_date']} is before start_date {days['start_date']}")
+    for key in configured if not errors else []:
+        errors.extend(_source_errors(key, config[key]))
+    return errors, warnings
+
+
+def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a source's settings that a JSON Schema can't tell."""
+    try:
+        if own.get("timezone"):
+            parse_zone(f"{source}.timezone", own["timezone"])
+    except SettingsError as error:
+        yield str(error)
+    url = own.get("api_url")
+    if url is not None and url != SANDBOX and not _is_url(url):
+        yield f"{source}.api_url: {url!r} is neither an http(s) URL nor the word {SANDBOX}"
+    for name, value in own.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{source}.{name}: {value!r} is not a number"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _line(error: Any) -> str:
+    name = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return "; ".join(f"{'.'.join(filter(None, (name, key)))}: is required" for key in missing)
+    if error.validator == "additionalProperties":
+        unknown = [key for key in error.instance if key not in error.schema.get("properties", {})]
+        return "; ".join(f"{name}.{key}: is not a setting" for key in unknown)
+    if error.validator == "enum":
+        return f"{name}: {error.instance!r} is not one of {', '.join(error.validator_value)}"
+    # The value itself may be a secret of the wrong type.
+    told = "" if error.schema.get("secret") or name in SOURCES else f"{error.instance!r} "
+    if error.validator == "type":
+        allowed = [kind for kind in error.validator_value if kind != "null"]
+        return f"{name}: {told}is not of type {' or '.join(allowed)}"
+    return f"{name}: {told}is refused: {error.validator} {error.validator_value}"

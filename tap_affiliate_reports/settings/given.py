@@ -1,0 +1,107 @@
+"""The settings as they are given: nulls left out, environment names, numbers as text."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, SOURCES
+
+PREFIX = "TAP_AFFILIATE_REPORTS_"
+
+
+def complete(config: MutableMapping[str, Any], *, from_environment: bool) -> dict[str, Any]:
+    """Return the configuration without nulls, completed by nested environment names."""
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        if value is None:
+            continue
+        result[key] = _without_nulls(value) if key in SOURCES else value
+    if from_environment:
+        for path, value in _environment():
+            target = result
+            for part in path[:-1]:
+                target = target.setdefault(part, {})
+            if isinstance(target, dict):
+                target[path[-1]] = value
+    for key in SOURCES:
+        if result.get(key) == {}:
+            del result[key]
+        elif isinstance(result.get(key), dict):
+            result[key] = _numbers(result[key], CONFIG_SCHEMA["properties"][key]["properties"])
+    return result
+
+
+def _numbers(own: dict[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source's settings with numbers read that came as text, as Meltano may give them."""
+    read = dict(own)
+    for name, value in own.items():
+        kinds = properties.get(name, {}).get("type", [])
+        for kind in ("integer", "number"):
+            if isinstance(value, str) and kind in kinds and "string" not in kinds:
+                with contextlib.suppress(ValueError):
+                    read[name] = _PARSERS[kind](value)
+    return read
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _environment() -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, schema in CONFIG_SCHEMA["properties"].items():
+        nested = schema.get("properties", {}) if name in SOURCES else {}
+        if not nested:
+            nested = {"": schema}
+        for key, property_schema in nested.items():
+            path = (name, key) if key else (name,)
+            variable = PREFIX + "_".join(path).upper()
+            if variable in os.environ:
+                yield path, _from_text(variable, os.environ[variable], property_schema)
+
+
+def _list_of(text: str) -> Any:
+    return (
+        json.loads(text)
+        if text.lstrip().startswith("[")
+        else [part.strip() for part in text.split(",") if part.strip()]
+    )
+
+
+def _boolean(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    return words[text.strip().lower()]
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": _finite,
+    "boolean": _boolean,
+    "array": _list_of,
+    "object": json.loads,
+}
+
+
+def _from_text(variable: str, text: str, schema: Mapping[str, Any]) -> Any:
+    for kind, parse in _PARSERS.items():
+        if kind in schema["type"] and "string" not in schema["type"]:
+            try:
+                return parse(text)
+            except (ValueError, KeyError):
+                msg = f"{variable}: {text!r} is not of type {kind}"
+                raise SettingsError(msg) from None
+    return text
