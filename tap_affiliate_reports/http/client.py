@@ -12,21 +12,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-import msgspec
 import requests
 from requests.auth import AuthBase
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import (
@@ -39,17 +32,19 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
     Unavailable,
 )
+from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, pause_asked_for
+from tap_affiliate_reports.http.words import decode, is_error_document, one_line, service_words
 
-ATTEMPTS = 6
-BACKOFF_BASE = 1.0
-BACKOFF_CAP = 60.0
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
 MAX_REDIRECTS = 5
 MAX_WORDS = 300
 MAX_JSON_BYTES = 256 * 1024 * 1024
 CHUNK = 256 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-LIMIT_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
-RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
 
 URLLIB3_LOGGERS = (
     "urllib3.connection",
@@ -110,46 +105,9 @@ class NoAuth(AuthBase):
         return request
 
 
-def exact(number: str) -> Decimal | str:
-    """Return a number of an answer as it is written; no float has its digits."""
-    try:
-        return Decimal(number)
-    except InvalidOperation:  # an exponent beyond all bounds
-        return number
-
-
-_decode = msgspec.json.Decoder(float_hook=exact).decode
-
-
 def _unsaid(_record: logging.LogRecord) -> bool:
     # urllib3 logs whole URLs, signed ones too; what goes wrong it raises as well.
     return False
-
-
-def backoff(attempt: int, random_unit: float) -> float:
-    """Return the pause after a failed attempt (counted from 0), in seconds, jittered by half."""
-    return min(BACKOFF_CAP, BACKOFF_BASE * 2.0**attempt) * (0.5 + random_unit / 2)
-
-
-def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds that the service asks to wait: Retry-After, else RateLimit-Reset."""
-    value = headers.get("Retry-After", "").strip()
-    if value:
-        with contextlib.suppress(ValueError):
-            return max(0.0, float(value))
-        with contextlib.suppress(ValueError, TypeError):
-            return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    for name in RESET_HEADERS:
-        with contextlib.suppress(ValueError):
-            seconds = float(headers.get(name, ""))
-            # Some services give the moment of the reset instead of the seconds until then.
-            return max(0.0, seconds - now.timestamp() if seconds > 1e9 else seconds)
-    return None
-
-
-def remaining(headers: Mapping[str, str]) -> str:
-    """Return what the headers say may still be asked of this endpoint; "" where they don't."""
-    return next((headers[name] for name in LIMIT_HEADERS if name in headers), "")
 
 
 def is_loopback(host: str | None) -> bool:
@@ -166,39 +124,6 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, parts.hostname, port
-
-
-def service_words(document: Any, text: str) -> str:
-    """Return what the service itself says of an error."""
-    if isinstance(document, dict):
-        nested = document.get("error")
-        if isinstance(nested, dict):
-            document = {"Message": nested.get("message"), "Errors": nested.get("code")}
-        words = [str(document.get("Message") or document.get("message") or "")]
-        errors = document.get("Errors")
-        words.extend(
-            f"{error.get('Field', '')}: {error.get('Message', '')}".strip(": ")
-            for error in (errors if isinstance(errors, list) else [])
-            if isinstance(error, dict)
-        )
-        said = "; ".join(word for word in words if word)
-        if said:
-            return said
-    return re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-
-
-def one_line(text: str) -> str:
-    """Return the text as one line that a terminal can take."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())
-
-
-def is_error_document(document: Any) -> bool:
-    """Tell an error that came with HTTP 200 from a job whose own state is ERROR: it is named."""
-    return (
-        isinstance(document, dict)
-        and str(document.get("Status", "")).upper() == "ERROR"
-        and not (document.get("Id") or document.get("QueuedUri"))
-    )
 
 
 @contextlib.contextmanager
@@ -252,7 +177,7 @@ class ApiClient:
         def attempt() -> Answer:
             with self._send(method, url, params=params, json=body) as response:
                 text = self._read(response)
-                document = self._decode(text)
+                document = decode(text)
                 self._check(what, response, document, text)
                 if document is None:
                     msg = f"{what}: the answer is not JSON: {self.told(service_words(None, text))}"
@@ -273,7 +198,7 @@ class ApiClient:
         def attempt() -> NotReady | None:
             with self._follow(url, params) as response:
                 if response.status_code == 202:
-                    return NotReady(self._decode(self._read(response)))
+                    return NotReady(decode(self._read(response)))
                 if response.status_code != 200:
                     text = self._read(response)
                     if origin(response.url) != origin(self.base_url) and (
@@ -281,7 +206,7 @@ class ApiClient:
                     ):
                         msg = f"{what}: the storage link was refused ({response.status_code})"
                         raise _TryAgain(msg)
-                    self._check(what, response, self._decode(text), text)
+                    self._check(what, response, decode(text), text)
                     msg = f"{what}: unexpected status {response.status_code}"
                     raise Rejected(msg)
                 with disk(target), target.open("wb") as file:
@@ -390,13 +315,6 @@ class ApiClient:
                 )
                 raise Rejected(msg)
         return body.decode("utf-8", errors="replace").lstrip("\ufeff")
-
-    @staticmethod
-    def _decode(text: str) -> Any:
-        try:
-            return _decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            return None
 
     def _check(self, what: str, response: requests.Response, document: Any, text: str) -> None:
         status = response.status_code
