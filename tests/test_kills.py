@@ -148,8 +148,8 @@ def undisturbed(worlds: Worlds, *, night: bool) -> tuple[list[str], list[dict[st
 def moments(messages: list[dict[str, Any]]) -> list[int]:
     """Return after how many messages to kill: around all that is no record, and in between."""
     turns = {n for n, m in enumerate(messages, 1) if m["type"] != "RECORD"}
-    around = turns | {n + 1 for n in turns} | {n - 1 for n in turns}
-    return sorted(n for n in around | set(range(1, len(messages), 7)) if 1 <= n <= len(messages))
+    before = {n - 1 for n in turns} - {0}
+    return sorted(turns | before | set(range(1, len(messages), 9)))
 
 
 def last_state(world: World, messages: list[dict[str, Any]], older: int = 0) -> dict[str, Any]:

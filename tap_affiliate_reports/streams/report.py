@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +13,17 @@ from singer_sdk.mapper import CustomStreamMap, StreamMap
 from singer_sdk.singerlib import Metadata, RecordMessage
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.errors import SettingsError, StreamError, TapError
+from tap_affiliate_reports.errors import SettingsError, TapError
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.schema import ADDED, Column, Kind, json_schema, unknown_columns
 from tap_affiliate_reports.sources.source import ReportSpec, Source
-from tap_affiliate_reports.state import Ledger, to_timestamp
+from tap_affiliate_reports.state import to_timestamp
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.base import AffiliateStream
+from tap_affiliate_reports.streams.planning import FULL_TABLE, Planner, Span
 from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
-from tap_affiliate_reports.windows import Freshness, Plan, Window, plan, windows
+from tap_affiliate_reports.windows import Freshness
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.tap import TapAffiliateReports
 
-FULL_TABLE = "FULL_TABLE"
 REPLICATION_KEY = "_window_end"
 KEYS = ("_account", "_program_id", "_window_start", "_row_number")
 
@@ -54,15 +53,6 @@ class Totals:
     exports: int = 0
     left_because: str = ""
     left_for_quota: bool = False
-
-
-@dataclass(frozen=True)
-class Span:
-    """The days to fetch, both inclusive, and the moment by which ages are counted."""
-
-    start: date
-    end: date
-    now: datetime
 
 
 class ReportStream(AffiliateStream):
@@ -90,7 +80,7 @@ class ReportStream(AffiliateStream):
         self.loads: list[WindowLoad] = []
         self.is_planned = False
         self.held_rows = 0
-        self._planned: list[Partition] = []
+        self.parts: list[Partition] = []
         self._warned: set[str] = set()
         self._digests: dict[tuple[str, str], str] = {}
         super().__init__(
@@ -168,7 +158,7 @@ class ReportStream(AffiliateStream):
         """Return this stream's line of the table at the end of a sync."""
         totals = self.totals
         left = len(self.loads) - totals.done
-        marks = [mark for partition in self._planned if (mark := partition.ledger.bookmark)]
+        marks = [mark for partition in self.parts if (mark := partition.ledger.bookmark)]
         return (
             f"{self.name:40} {totals.done:>5} {left:>5} {totals.rows:>9} {totals.vanished:>8} "
             f"{totals.unparsed:>8} {totals.exports:>7} {min(marks) if marks else '-'}"
@@ -182,6 +172,11 @@ class ReportStream(AffiliateStream):
         return Freshness(self.source.zone, self.report.options.lookback, self.source.policy.max_age)
 
     @property
+    def new_version(self) -> int:
+        """The version of the records of a full refresh that begins now."""
+        return self._tap.initialized_at
+
+    @property
     def clock(self) -> Clock:
         """The clock that was handed in."""
         return self._tap.clock
@@ -191,95 +186,15 @@ class ReportStream(AffiliateStream):
         """The queue that this stream shares with the others of its source."""
         return self._tap.run.flow(self.source)
 
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """The settings that say what a window is."""
-        options = self.report.options
-        settings = {
-            "window": self.size,
-            "timezone": str(getattr(self.source.zone, "name", self.source.zone)),
-            "program_ids": [program for program in self.source.policy.programs if program],
-            "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
-            "mode": "" if options.mode == "export" else options.mode,
-            "primary_keys": list(options.primary_keys),
-        }
-        return {name: value for name, value in settings.items() if value}
-
     def plan(self, span: Span) -> list[Export]:
         """Decide what to load in this sync, new windows before refreshed ones."""
-        self._check_fingerprint()
-        everything = self.replication_method == FULL_TABLE and not self.is_snapshot
-        plans: list[tuple[Partition, Plan]] = []
-        for context in self.partitions or ({},):
-            ledger = Ledger(self.get_context_state(context or None), self.replication_key)
-            program = context.get("_program_id", "")
-            asked = list(windows(self.size, span.start, span.end))
-            if span.start > span.end and not self.is_snapshot:
-                asked = []
-            self._settle_ledger(ledger, asked, span.now, everything=everything)
-            planned = plan(
-                asked,
-                ledger.windows,
-                self.freshness,
-                span.now,
-                everything=everything,
-            )
-            partition = Partition(program, ledger, asked)
-            self._planned.append(partition)
-            plans.append((partition, planned))
-        self._set_version(everything=everything, plans=plans)
-        for is_refresh in (False, True):
-            for partition, planned in plans:
-                for window in planned.refresh if is_refresh else planned.new:
-                    load = WindowLoad(self, partition, window, is_refresh=is_refresh)
-                    self.loads.append(load)
-        self.totals.left_alone = sum(planned.left_alone for _, planned in plans)
+        planner = Planner(self, span)
+        self.loads = planner.loads()
+        self.parts = planner.partitions
+        self.totals.left_alone = planner.left_alone
+        self._stream_version = planner.version
         self.is_planned = True
         return [load.export for load in self.loads]
-
-    def _settle_ledger(
-        self, ledger: Ledger, asked: Sequence[Window], now: datetime, *, everything: bool
-    ) -> None:
-        if everything and self.emits_versions:
-            # All rows of before will be retired, so no window counts as loaded until it is again.
-            within = {window.slot for window in asked}
-            for slot in list(ledger.windows):
-                if slot in within:
-                    ledger.reopen(slot)
-                else:
-                    ledger.forget(slot)
-        elif not ledger.windows and ledger.bookmark:
-            # A bookmark set by hand: what can't change any more before it is taken for loaded.
-            for window in asked:
-                if window.end <= ledger.bookmark and self.freshness.is_settled(window.end, now):
-                    ledger.finish(window, 0, now, "")
-
-    def _check_fingerprint(self) -> None:
-        state, now = self.stream_state, self.fingerprint
-        before = state.get("fingerprint")
-        has_windows = state.get("windows") or state.get("partitions")
-        if before is not None and before != now and has_windows:
-            changed = ", ".join(
-                f"{name}: {before.get(name)!r} -> {now.get(name)!r}"
-                for name in sorted({*before, *now})
-                if before.get(name) != now.get(name)
-            )
-            msg = (
-                f"{self.name}: settings changed that say what a window is ({changed}); "
-                "load it anew: meltano run --full-refresh (without Meltano: no --state)"
-            )
-            raise StreamError(msg)
-        state["fingerprint"] = now
-
-    def _set_version(self, *, everything: bool, plans: Iterable[tuple[Partition, Plan]]) -> None:
-        state = self.stream_state
-        is_first = all(
-            not partition.ledger.windows and partition.ledger.bookmark is None
-            for partition, _ in plans
-        )
-        if self.emits_versions and (is_first or everything):
-            state["version"], state["version_pending"] = self._tap.initialized_at, True
-        self._stream_version = state.get("version")
 
     # Emitting
 

@@ -1,0 +1,126 @@
+"""What one sync does with the windows of a report, as the state and the settings have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from tap_affiliate_reports.errors import StreamError
+from tap_affiliate_reports.state import Ledger
+from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
+from tap_affiliate_reports.windows import plan, windows
+
+if TYPE_CHECKING:
+    from tap_affiliate_reports.streams.report import ReportStream
+
+FULL_TABLE = "FULL_TABLE"
+
+
+@dataclass(frozen=True)
+class Span:
+    """The days to fetch, both inclusive, and the moment by which ages are counted."""
+
+    start: date
+    end: date
+    now: datetime
+
+
+class Planner:
+    """Decides, from the state and the settings, which windows one stream loads in this sync."""
+
+    def __init__(self, stream: ReportStream, span: Span) -> None:
+        self.stream = stream
+        self.span = span
+        self.partitions: list[Partition] = []
+        self.left_alone = 0
+        self.version: int | None = None
+        # Whatever was loaded before is loaded again.
+        self._everything = stream.replication_method == FULL_TABLE and not stream.is_snapshot
+
+    def loads(self) -> list[WindowLoad]:
+        """Return the windows to load: new ones of all partitions, then those to refresh."""
+        self._check_fingerprint()
+        plans = []
+        for context in self.stream.partitions or ({},):
+            state = self.stream.get_context_state(context or None)
+            ledger = Ledger(state, self.stream.replication_key)
+            asked = list(windows(self.stream.size, self.span.start, self.span.end))
+            self.partitions.append(Partition(context.get("_program_id", ""), ledger, asked))
+        self._set_version()
+        for partition in self.partitions:
+            self._settle_ledger(partition)
+            planned = plan(
+                partition.asked,
+                partition.ledger.windows,
+                self.stream.freshness,
+                self.span.now,
+                everything=self._everything,
+            )
+            self.left_alone += planned.left_alone
+            plans.append((partition, planned))
+        return [
+            WindowLoad(self.stream, partition, window, is_refresh=is_refresh)
+            for is_refresh in (False, True)
+            for partition, planned in plans
+            for window in (planned.refresh if is_refresh else planned.new)
+        ]
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """Return the settings that say what a window is."""
+        options, policy = self.stream.report.options, self.stream.source.policy
+        zone = self.stream.source.zone
+        settings = {
+            "window": self.stream.size,
+            "timezone": str(getattr(zone, "name", zone)),
+            "program_ids": [program for program in policy.programs if program],
+            "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
+            "mode": "" if options.mode == "export" else options.mode,
+            "primary_keys": list(options.primary_keys),
+        }
+        return {name: value for name, value in settings.items() if value}
+
+    def _check_fingerprint(self) -> None:
+        state, now = self.stream.stream_state, self._fingerprint()
+        before = state.get("fingerprint")
+        has_windows = state.get("windows") or state.get("partitions")
+        if before is not None and before != now and has_windows:
+            changed = ", ".join(
+                f"{name}: {before.get(name)!r} -> {now.get(name)!r}"
+                for name in sorted({*before, *now})
+                if before.get(name) != now.get(name)
+            )
+            msg = (
+                f"{self.stream.name}: settings changed that say what a window is ({changed}); "
+                "load it anew: meltano run --full-refresh (without Meltano: no --state)"
+            )
+            raise StreamError(msg)
+        state["fingerprint"] = now
+
+    def _settle_ledger(self, partition: Partition) -> None:
+        ledger, asked, now = partition.ledger, partition.asked, self.span.now
+        if self._everything and self.stream.emits_versions:
+            # All rows of before will be retired, so no window counts as loaded until it is again.
+            within = {window.slot for window in asked}
+            for slot in list(ledger.windows):
+                if slot in within:
+                    ledger.reopen(slot)
+                else:
+                    ledger.forget(slot)
+        elif not ledger.windows and ledger.bookmark:
+            # A bookmark set by hand: what can't change any more before it is taken for loaded.
+            for window in asked:
+                if window.end <= ledger.bookmark and self.stream.freshness.is_settled(
+                    window.end, now
+                ):
+                    ledger.finish(window, 0, now, "")
+
+    def _set_version(self) -> None:
+        state = self.stream.stream_state
+        is_first = all(
+            not partition.ledger.windows and partition.ledger.bookmark is None
+            for partition in self.partitions
+        )
+        if self.stream.emits_versions and (is_first or self._everything):
+            state["version"], state["version_pending"] = self.stream.new_version, True
+        self.version = state.get("version")
