@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tap_affiliate_reports.clock import Clock
@@ -293,10 +293,12 @@ class ExportFlow:
         logger.info("replayed %s: job %s (%s)", export, replayed.id, replayed.word)
         export.replayed = True
         export.stale_at = job.finished_at if replayed.id == job.id else None
-        if replayed.state is JobState.FAILED:
-            # The answer still tells how the last run ended.
-            replayed = replace(replayed, state=JobState.RUNNING)
-        self._judge(export, replayed)
+        if replayed.state is JobState.READY and self._may_be_taken(export, replayed):
+            self._judge(export, replayed)
+        else:
+            # The answer may still tell of the run before: only polls are believed.
+            export.job, export.step = replayed, Step.RUNNING
+            self._pause(export)
 
     def _replay_refused(self, export: Export, before: ExportJob, error: Forbidden) -> None:
         # A replay that is already running is refused too, so look before giving up.

@@ -170,7 +170,10 @@ class ApiClient:
     def json(
         self, path: str, params: Query | None = None, *, method: str = "GET", body: Any = None
     ) -> Answer:
-        """Send one request below the base URL and return its JSON answer."""
+        """Send one request below the base URL and return its JSON answer.
+
+        The document is None where a request that is not a GET is answered without a body.
+        """
         url = self.url(path)
         what = f"{method} {self.redact(url)}"
 
@@ -179,7 +182,7 @@ class ApiClient:
                 text = self._read(response)
                 document = decode(text)
                 self._check(what, response, document, text)
-                if document is None:
+                if document is None and (method == "GET" or text.strip()):
                     msg = f"{what}: the answer is not JSON: {self.told(service_words(None, text))}"
                     raise _TryAgain(msg)
                 return Answer(response.status_code, response.headers, document)

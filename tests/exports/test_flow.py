@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from harness import Collector, FakeClock, config_for, sync
 
 from tap_affiliate_reports.errors import TapError
@@ -561,3 +563,44 @@ class TestFiles:
         run = sync(one_window, clock).ok()
         assert (len(run.records("sales")), fault.hits) == (4, 2)
         assert sandbox.impact.downloads == 3
+
+
+class TestReplayThatIsSlowToShow:
+    @pytest.fixture
+    def loaded(
+        self, sandbox: Sandbox, clock: FakeClock, report: Report, one_window: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The state of a first night, and the job as the service shows it before its replay."""
+        state = sync(one_window, clock).ok().state
+        clock.advance(days=1)
+        (job,) = sandbox.impact.jobs
+        shown = requests.get(
+            f"{sandbox.url}/Mediapartners/IRsandbox/Jobs/{job}",
+            headers={"Accept": "application/json"},
+            auth=("IRsandbox", "sandbox-token"),
+            timeout=5,
+        ).json()
+        report.rows = lambda *_: [["new", "1"]]
+        return state, shown
+
+    @pytest.mark.parametrize("answer", [b"", b"{}", b'{"Status": "QUEUED"}', b"the job"])
+    def test_the_old_file_is_not_taken_for_the_new_one(
+        self,
+        sandbox: Sandbox,
+        clock: FakeClock,
+        one_window: dict[str, Any],
+        loaded: tuple[dict[str, Any], dict[str, Any]],
+        answer: bytes,
+    ) -> None:
+        state, shown = loaded
+        old = json.dumps(shown).encode()
+
+        def replay(real: Callable[[], Response]) -> Response:
+            return replace(real(), body=old if answer == b"the job" else answer)
+
+        sandbox.faults.add("PUT .*/Replay", replay)
+        sandbox.faults.add(POLL, body(old, "application/json"), times=3, after=1)
+        run = sync(one_window, clock, state=state).ok()
+        live = [record["Id"] for record in run.records("sales") if not record["_deleted"]]
+        assert live == ["new"]
+        assert sandbox.impact.replays == 1

@@ -71,7 +71,11 @@ class ImpactExports:
     def replay(self, job_id: str) -> ExportJob:
         """Have a job run again; the reply names the job to follow."""
         path = self.api.path("Jobs", job_id, "Replay")
-        return self._job(self.api.client.json(path, method="PUT").document, job_id)
+        document = self.api.client.json(path, method="PUT").document
+        if not isinstance(document, dict) or not document.get("Status"):
+            named = document.get("Id") if isinstance(document, dict) else None
+            return ExportJob(text_of(named) or job_id, JobState.RUNNING)
+        return self._job(document, job_id)
 
     def download(self, request: ExportRequest, job: ExportJob, target: Path) -> NotReady | None:
         """Store the job's file, or all pages of the synchronous endpoint."""
