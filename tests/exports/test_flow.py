@@ -35,6 +35,7 @@ INFO = 20
 SEPTEMBER = "2026-09-10..2026-09-30"
 POLL = "GET .*/Jobs/[^/]+$"
 HEADER = b"Id,Amount\r\n"
+OLD = HEADER + b"old,1\r\n" * 4
 
 
 def add_report(sandbox: Sandbox, name: str, rows: int = 4) -> Report:
@@ -598,7 +599,12 @@ class TestReplayThatIsSlowToShow:
         def replay(real: Callable[[], Response]) -> Response:
             return replace(real(), body=old if answer == b"the job" else answer)
 
+        def download(real: Callable[[], Response]) -> Response:
+            answer = real()  # 202 while the replay runs
+            return replace(answer, status=200, body=OLD) if answer.status == 202 else answer
+
         sandbox.faults.add("PUT .*/Replay", replay)
+        sandbox.faults.add("GET .*/Download", download, times=None)
         sandbox.faults.add(POLL, body(old, "application/json"), times=3, after=1)
         run = sync(one_window, clock, state=state).ok()
         live = [record["Id"] for record in run.records("sales") if not record["_deleted"]]
