@@ -29,6 +29,7 @@ from tap_affiliate_reports.errors import (
 from tap_affiliate_reports.exports.download import download_whole
 from tap_affiliate_reports.exports.export import UNDER_WAY, Export, Limits, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportJob, ExportSource, JobState
+from tap_affiliate_reports.exports.quota import Quota
 from tap_affiliate_reports.http import NotReady
 
 MAX_FAILURES = 3
@@ -48,16 +49,14 @@ class ExportFlow:
     clock: Clock
     spool: Path
     limits: Limits = field(default_factory=Limits)
-    spent: int = 0
-    quota_line: str = ""
     _waiting: deque[Export] = field(default_factory=deque)
     _active: list[Export] = field(default_factory=list)
     _names: int = 0
-    _quota_told: bool = False
-    _exports_left: int | None = None
-    _service_asked: bool = False
     _heartbeat_due: float = 0.0
     _landed: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._quota = Quota(self.limits.max_exports)
 
     def plan(self, exports: Iterable[Export], *, last: Callable[[Export], bool]) -> None:
         """Queue exports in the order of taking; where `last` holds, quota goes to the others first.
@@ -65,11 +64,11 @@ class ExportFlow:
         Exports for which the quota does not suffice are left at once.
         """
         self._waiting.extend(exports)
-        left = self.limits.max_exports - self.spent
+        left = self._quota.left
         for export in sorted((e for e in self._waiting if e.needs_export), key=last):
             left -= 1
             if left < 0:
-                export.leave(self._max_exports_line(), is_quota=True)
+                export.leave(self._quota.line, is_quota=True)
 
     @property
     def exports_needed(self) -> int:
@@ -184,26 +183,22 @@ class ExportFlow:
         if not export.request.synchronous:
             if export.known_job and self._planned_goes_first(export):
                 return
-            if self.quota_line or self.spent >= self.limits.max_exports:
-                export.leave(self.quota_line or self._max_exports_line(), is_quota=True)
+            if not self._quota.spend():
+                export.leave(self._quota.line, is_quota=True)
                 return
-            self.spent += 1
             export.exports_spent += 1
-            self._service_asked = True
         self._asked(export)
         try:
             job = self.source.schedule(export.request)
         except RateLimited as error:
             # Only this endpoint has a quota of its own: replays and downloads go on.
-            self.spent -= 1
             export.exports_spent -= 1
-            self.quota_line = str(error)
-            export.leave(self.quota_line, is_quota=True)
+            self._quota.refused(str(error))
+            export.leave(self._quota.line, is_quota=True)
             return
         if job.id:
             logger.info("scheduled %s: job %s (%s)", export, job.id, job.word)
-            self._compare_quota(job.exports_left)
-            self._exports_left = job.exports_left
+            self._quota.note(job.exports_left, self.exports_needed)
         if job.state is JobState.RUNNING:
             # It may be an old job, finished long ago: only a poll tells.
             export.job, export.step = job, Step.RUNNING
@@ -214,29 +209,17 @@ class ExportFlow:
     def _planned_goes_first(self, export: Export) -> bool:
         """Let what was planned to be spent come before an export that turned out to be needed."""
         promised = [other for other in self._waiting if other.needs_export]
-        if promised and not self._service_asked:
+        if promised and not self._quota.is_known:
             # What the service has left is told by the answer to an export request.
-            self._service_asked = True
             self._waiting.remove(promised[0])
             self._begin(promised[0])
             self._active.remove(export)
             self._waiting.appendleft(export)
             return True
-        left = self.limits.max_exports - self.spent
-        if self._exports_left is not None:
-            left = min(left, self._exports_left)
-        if len(promised) >= left:
-            export.leave(self.quota_line or self._max_exports_line(), is_quota=True)
+        if len(promised) >= self._quota.left:
+            export.leave(self._quota.line, is_quota=True)
             return True
         return False
-
-    def _compare_quota(self, left: int | None) -> None:
-        if left is None or self._quota_told:
-            return
-        self._quota_told = True
-        needed = self.exports_needed
-        level = logging.WARNING if needed > left else logging.INFO
-        logger.log(level, "the service has %d exports left, the plan needs %d more", left, needed)
 
     def _poll(self, export: Export) -> None:
         job = export.job
@@ -363,13 +346,6 @@ class ExportFlow:
         pause = max(self.limits.poll_interval, min(waited / 10, LONGEST_PAUSE))
         # The last look is at the deadline itself.
         export.next_try = export.asked + min(waited + pause, self.limits.job_timeout)
-
-    def _max_exports_line(self) -> str:
-        if self._exports_left is not None and self._exports_left < (
-            self.limits.max_exports - self.spent
-        ):
-            return f"the service has {self._exports_left} exports left today"
-        return f"this run may spend {self.limits.max_exports} exports (max_exports)"
 
     # Downloading
 
