@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.singerlib import Message, RecordMessage
+from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
+from singer_sdk.singerlib import Message, RecordMessage, StateMessage
 
 from tap_affiliate_reports.errors import LoaderGone
 
@@ -25,6 +25,13 @@ class LineWriter(MsgSpecWriter):
         self._block = bytearray()
         self.busy = False
         self.after_write: Callable[[], None] = lambda: None
+
+    def serialize_message(self, message: Message) -> bytearray:
+        """Return a message as a line."""
+        if isinstance(message, StateMessage):
+            # The framework would copy the whole state for each one.
+            return serialize_jsonl({"type": "STATE", "value": message.value})
+        return super().serialize_message(message)
 
     def write_message(self, message: Message) -> None:
         """Write a message, a record's line perhaps later."""

@@ -44,7 +44,11 @@ class Sync:
     @cached_property
     def _spool(self) -> Path:
         atexit.register(self.close)
-        return Path(tempfile.mkdtemp(prefix=f"{self.tap.name}-"))
+        try:
+            return Path(tempfile.mkdtemp(prefix=f"{self.tap.name}-"))
+        except OSError as error:
+            msg = f"no folder for temporary files can be made (TMPDIR): {error.strerror or error}"
+            raise SettingsError(msg) from None
 
     def prepare(self) -> None:
         """Plan all windows of all selected streams, once, before the first record."""

@@ -75,6 +75,7 @@ class TapAffiliateReports(Tap):
         **options: Any,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
+        self._last_state = b""
         self.unavailable: dict[str, TapError] = {}
         self.known_streams: set[str] = set()
         self._sandbox: Sandbox | None = None
@@ -227,6 +228,14 @@ class TapAffiliateReports(Tap):
         """The sync that this process makes."""
         return Sync(self)
 
+    def write_state(self) -> None:
+        """Write a STATE message, unless it would be the last one again."""
+        message = StateMessage(value=self.state)
+        line = bytes(self.message_writer.format_message(message))
+        if line != self._last_state:
+            self._last_state = line
+            self.message_writer.write_message(message)
+
     def close(self) -> None:
         """Remove temporary files and stop the sandbox."""
         self.run.close()
@@ -259,12 +268,16 @@ class TapAffiliateReports(Tap):
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
         given = config or _ConfigInput()
-        tap = cls(
-            config=given.config,
-            parse_env_config=given.parse_env,
-            state=_json_object("--state", state),
-            catalog=_json_object("--catalog", catalog),
-        )
+        try:
+            tap = cls(
+                config=given.config,
+                parse_env_config=given.parse_env,
+                state=_json_object("--state", state),
+                catalog=_json_object("--catalog", catalog),
+            )
+        except ConfigValidationError as error:
+            # The framework would add a line of its own.
+            raise SettingsError("; ".join(error.errors)) from None
         # What is wrong for all streams is told before the first one begins.
         tap.run.prepare()
         tap.sync_all()

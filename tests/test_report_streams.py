@@ -770,7 +770,8 @@ class TestPrimaryKeys:
         assert isinstance(run.error, TapError)
         assert [row["Id"] for row in run.records("sales")] == ["09"]
         assert run.bookmark("sales") == "2026-09-30"
-        assert "2026-10-01" not in run.state["bookmarks"]["sales"]["windows"]
+        october = run.state["bookmarks"]["sales"]["windows"]["2026-10-01"]
+        assert (october["rows"], october["unfinished"]) == (0, True), "only its job is noted"
 
     def test_a_value_that_does_not_fit_its_type_is_a_null_key(
         self, sandbox: Sandbox, clock: FakeClock

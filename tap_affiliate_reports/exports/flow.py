@@ -17,11 +17,13 @@ from pathlib import Path
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import (
+    ApiError,
     ExportFailed,
     ExportTimedOut,
     Forbidden,
     NotFound,
     RateLimited,
+    Rejected,
     TapError,
     Unauthorized,
     Unavailable,
@@ -88,6 +90,9 @@ class ExportFlow:
                 return None
             if export.error is not None:
                 raise export.error
+            if export.step is not Step.QUEUED and export not in self._active:
+                msg = f"{export}: lost by the queue as {export.step.value}"
+                raise ExportFailed(msg)
             self._wait()
 
     def tick(self) -> None:
@@ -171,7 +176,8 @@ class ExportFlow:
         self._asked(export)
         try:
             job = self.source.poll(export.known_job)
-        except NotFound:
+        except (NotFound, Rejected):
+            # Some refuse an id that they no longer know as bad input.
             self._gone(export, export.known_job)
         except Unavailable as error:
             export.job = ExportJob(export.known_job, JobState.RUNNING)
@@ -183,13 +189,12 @@ class ExportFlow:
         if not export.request.synchronous:
             if export.known_job and self._planned_goes_first(export):
                 return
-            if not self._quota.spend():
+            if not self._spend(export):
                 export.leave(self._quota.line, is_quota=True)
                 return
-            export.exports_spent += 1
         self._asked(export)
         try:
-            job = self.source.schedule(export.request)
+            job = self.source.schedule(export.request, lambda: self._spend(export))
         except RateLimited as error:
             # Only this endpoint has a quota of its own: replays and downloads go on.
             export.exports_spent -= 1
@@ -206,6 +211,11 @@ class ExportFlow:
         else:
             self._judge(export, job)
 
+    def _spend(self, export: Export) -> bool:
+        may = self._quota.spend()
+        export.exports_spent += may
+        return may
+
     def _planned_goes_first(self, export: Export) -> bool:
         """Let what was planned to be spent come before an export that turned out to be needed."""
         promised = [other for other in self._waiting if other.needs_export]
@@ -214,6 +224,7 @@ class ExportFlow:
             self._waiting.remove(promised[0])
             self._begin(promised[0])
             self._active.remove(export)
+            export.step = Step.QUEUED
             self._waiting.appendleft(export)
             return True
         if len(promised) >= self._quota.left:
@@ -267,7 +278,7 @@ class ExportFlow:
         self._asked(export)
         try:
             replayed = self.source.replay(job.id)
-        except Forbidden as error:
+        except (Forbidden, Rejected) as error:
             self._replay_refused(export, job, error)
             return
         except NotFound:
@@ -283,7 +294,7 @@ class ExportFlow:
             export.job, export.step = replayed, Step.RUNNING
             self._pause(export)
 
-    def _replay_refused(self, export: Export, before: ExportJob, error: Forbidden) -> None:
+    def _replay_refused(self, export: Export, before: ExportJob, error: ApiError) -> None:
         # A replay that is already running is refused too, so look before giving up.
         job = self.source.poll(before.id)
         moved = job.state is JobState.READY and job.finished_at != before.finished_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -66,8 +66,11 @@ class ExportSource(Protocol):
         """Return the present moment by the service's clock."""
         ...
 
-    def schedule(self, request: ExportRequest) -> ExportJob:
-        """Ask for an export; the service may answer with an old job for the same request."""
+    def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
+        """Ask for an export; the service may answer with an old job for the same request.
+
+        Before the request is sent again after a fault, `spend_again` is asked whether it may be.
+        """
         ...
 
     def poll(self, job_id: str) -> ExportJob:

@@ -66,7 +66,8 @@ def _rows(lines: _Lines) -> Iterator[list[str]]:
     """Yield the header and the rows, all of one width; blank lines are no rows."""
     csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
     reader = csv.reader(lines, strict=True)
-    width = 0
+    width = blank = 0
+    is_begun = False
     try:
         for row in reader:
             lines.left = MAX_RECORD
@@ -78,8 +79,13 @@ def _rows(lines: _Lines) -> Iterator[list[str]]:
                 if row[0].lstrip().lower().startswith(_HTML):
                     raise DamagedFile("an HTML page in place of a file")
                 width = len(row)
-            if row:
-                yield row
+            if not row:
+                # A null in a report of one column; the last ones of a file are none.
+                blank += width == 1 and is_begun
+                continue
+            yield from ([""] for _ in range(blank))
+            blank, is_begun = 0, True
+            yield row
     except csv.Error as error:
         raise DamagedFile(f"line {reader.line_num} is not CSV: {error}") from error
     except UnicodeError as error:

@@ -168,11 +168,18 @@ class ApiClient:
         return self.clock.now() + self._offset
 
     def json(
-        self, path: str, params: Query | None = None, *, method: str = "GET", body: Any = None
+        self,
+        path: str,
+        params: Query | None = None,
+        *,
+        method: str = "GET",
+        body: Any = None,
+        may_repeat: Callable[[], bool] = lambda: True,
     ) -> Answer:
         """Send one request below the base URL and return its JSON answer.
 
-        The document is None where a request that is not a GET is answered without a body.
+        The document is None where a request that is not a GET is answered without a body. After a
+        fault that may have taken effect, `may_repeat` is asked before the request is sent again.
         """
         url = self.url(path)
         what = f"{method} {self.redact(url)}"
@@ -187,7 +194,7 @@ class ApiClient:
                     raise _TryAgain(msg)
                 return Answer(response.status_code, response.headers, document)
 
-        return self._retry(what, attempt)
+        return self._retry(what, attempt, may_repeat)
 
     def download(self, path: str, target: Path, params: Query | None = None) -> NotReady | None:
         """Store the file behind a path or a link in `target`, following redirects to storage.
@@ -219,9 +226,9 @@ class ApiClient:
 
         return self._retry(what, attempt)
 
-    def url(self, path: str) -> str:
-        """Return the absolute URL of a path, of a relative link, or of a link as it is."""
-        return self._joined(self.base_url, path)
+    def url(self, path: str, page: str = "") -> str:
+        """Return the absolute URL of a path, or of a link on a page of the API."""
+        return self._joined(page or self.base_url, path)
 
     def _joined(self, base: str, link: str) -> str:
         try:
@@ -338,17 +345,19 @@ class ApiClient:
             raise _TryAgain(line, asked)
         raise Rejected(line)
 
-    def _retry(self, what: str, attempt: Callable[[], T]) -> T:
+    def _retry(
+        self, what: str, attempt: Callable[[], T], may_repeat: Callable[[], bool] = lambda: True
+    ) -> T:
         waited = 0.0
         for number in range(ATTEMPTS):
-            pause = backoff(number, self.random_unit())
+            pause, was_limited = backoff(number, self.random_unit()), False
             try:
                 return attempt()
             except RateLimited as error:
                 pause = max(error.retry_after or 0.0, pause if not error.retry_after else 0.0)
                 if number == ATTEMPTS - 1 or waited + pause > self.max_wait_seconds:
                     raise
-                reason = str(error)
+                reason, was_limited = str(error), True
             except _TryAgain as error:
                 reason = str(error)
                 pause = max(pause, error.pause or 0.0)
@@ -361,10 +370,10 @@ class ApiClient:
             except requests.RequestException as error:
                 msg = f"{what}: {type(error).__name__}"
                 raise ApiError(msg) from None
-            if number == ATTEMPTS - 1:
+            if number == ATTEMPTS - 1 or not (was_limited or may_repeat()):
                 break
             waited += pause
             logger.info("%s; trying again in %.1f s", reason, pause)
             self.clock.sleep(pause)
-        msg = f"{reason} (tried {ATTEMPTS} times)"
+        msg = f"{reason} (tried {number + 1} times)"
         raise Unavailable(msg)

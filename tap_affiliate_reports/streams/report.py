@@ -50,7 +50,6 @@ class Totals:
     rows: int = 0
     vanished: int = 0
     unparsed: int = 0
-    exports: int = 0
     left_because: str = ""
     left_for_quota: bool = False
 
@@ -158,10 +157,11 @@ class ReportStream(AffiliateStream):
         """Return this stream's line of the table at the end of a sync."""
         totals = self.totals
         left = len(self.loads) - totals.done
+        exports = sum(load.export.exports_spent for load in self.loads)
         marks = [mark for partition in self.parts if (mark := partition.ledger.bookmark)]
         return (
             f"{self.name:40} {totals.done:>5} {left:>5} {totals.rows:>9} {totals.vanished:>8} "
-            f"{totals.unparsed:>8} {totals.exports:>7} {min(marks) if marks else '-'}"
+            f"{totals.unparsed:>8} {exports:>7} {min(marks) if marks else '-'}"
         )
 
     # Planning
@@ -212,6 +212,8 @@ class ReportStream(AffiliateStream):
             raise
         finally:
             self.flow.abandon(self.name)
+        if self.totals.left:
+            self.write_state()
         self._activate_version()
 
     def note_jobs(self) -> None:
@@ -267,8 +269,8 @@ class ReportStream(AffiliateStream):
 
     def _window(self, load: WindowLoad) -> Iterator[Record]:
         result = self.flow.take(load.export)
-        self.totals.exports += load.export.exports_spent
         if result is None:
+            load.note_job()
             self.totals.left += 1
             self.totals.left_because = load.export.left_because
             self.totals.left_for_quota = self.totals.left_for_quota or load.export.left_for_quota
@@ -280,7 +282,7 @@ class ReportStream(AffiliateStream):
         """Write a STATE message, unless nothing changed since the last one."""
         kinds = self.stream_state.setdefault("columns", {})
         kinds.update((column.name, column.kind.value) for column in self.columns)
-        self._tap.state_writer.write_state(self.tap_state)
+        self._tap.write_state()
 
     def _activate_version(self) -> None:
         state = self.stream_state

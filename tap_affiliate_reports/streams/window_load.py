@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_affiliate_reports.errors import DamagedFile, FileError, KeyViolation
-from tap_affiliate_reports.exports.export import UNDER_WAY, Export, ResultFile
+from tap_affiliate_reports.exports.export import Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.schema import ADDED, Column, match_header, row_parser
@@ -142,12 +142,12 @@ class WindowLoad:
         return self.before.rows
 
     def note_job(self) -> None:
-        """Note the job of a new window under way, so that a next sync need not export it.
+        """Note the job of a new window that is not loaded, so that a next sync need not export it.
 
-        Nothing was emitted of it yet: what the warehouse holds stays as the ledger has it.
+        What the warehouse may hold stays as the ledger has it.
         """
         job = self.export.job
-        if self.export.step in UNDER_WAY and job and job.id and not self.is_refresh:
+        if self.export.step is not Step.DONE and job and job.id and not self.is_refresh:
             self.partition.ledger.begin(self.window, 0, job.id)
 
     # Around the rows

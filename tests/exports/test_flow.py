@@ -610,3 +610,77 @@ class TestReplayThatIsSlowToShow:
         live = [record["Id"] for record in run.records("sales") if not record["_deleted"]]
         assert live == ["new"]
         assert sandbox.impact.replays == 1
+
+
+class TestJobsThatAreGone:
+    @pytest.fixture
+    def night(
+        self, sandbox: Sandbox, clock: FakeClock, two_reports: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A night on which the job of `orders` is gone and `sales` was never loaded."""
+        config = {**two_reports, "end_date": "2026-09-30"}
+        first = sync(impact(config, reports=["orders"]), clock).ok()
+        sandbox.impact.jobs.clear()
+        clock.advance(days=1)
+        return config, first.state
+
+    @pytest.mark.parametrize("concurrency", [1, 5])
+    def test_a_job_that_goes_while_it_runs_is_exported_anew(
+        self,
+        sandbox: Sandbox,
+        clock: FakeClock,
+        night: tuple[dict[str, Any], dict[str, Any]],
+        concurrency: int,
+    ) -> None:
+        config, state = night
+        running = {"Id": "x", "Status": "RUNNING", "RecordsProcessed": "", "CompletedDate": ""}
+        sandbox.faults.add(POLL, body(json.dumps(running).encode(), "application/json"))
+        run = sync(impact(config, max_concurrent_jobs=concurrency), clock, state=state).ok()
+        assert (len(run.records("orders")), len(run.records("sales"))) == (4, 4)
+
+    @pytest.mark.parametrize(
+        "answer", [status(400, body=b'{"Status": "ERROR", "Message": "Invalid job id"}'),
+                   body(b'{"Status": "ERROR", "Message": "Invalid job id"}', "application/json")],
+        ids=["400", "200"],
+    )  # fmt: skip
+    def test_a_job_id_that_is_refused_as_bad_input_is_gone_too(
+        self,
+        sandbox: Sandbox,
+        clock: FakeClock,
+        night: tuple[dict[str, Any], dict[str, Any]],
+        answer: Any,
+    ) -> None:
+        config, state = night
+        sandbox.faults.add(POLL, answer)
+        run = sync(impact(config, reports=["orders"]), clock, state=state).ok()
+        assert len(run.records("orders")) == 4
+
+
+class TestSpending:
+    def test_a_request_that_is_sent_again_is_counted_again(
+        self, sandbox: Sandbox, clock: FakeClock, one_window: dict[str, Any]
+    ) -> None:
+        sandbox.faults.add("ReportExport", reset(handled=True), times=None)
+        run = sync(impact(one_window, max_exports=2), clock)
+        assert isinstance(run.error, TapError)
+        assert len(sandbox.impact.exports) == 2
+
+    @pytest.mark.parametrize("how", ["rate limit", "deadline"])
+    def test_a_job_that_gave_no_file_is_known_to_the_next_sync(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], how: str
+    ) -> None:
+        if how == "rate limit":
+            sandbox.faults.add(POLL, status(429, {"Retry-After": "4000"}), times=None)
+        else:
+            sandbox.impact.job_seconds = 400
+            config = impact(config, job_timeout_seconds=50)
+        run = sync(config, clock)
+        assert isinstance(run.error, TapError)
+        assert run.records("sales") == []
+        spent = len(sandbox.impact.exports)
+        sandbox.faults.clear()
+        clock.advance(hours=1)
+        again = sync(config, clock, state=run.state).ok()
+        assert len(again.records("sales")) == 12
+        windows = 3
+        assert len(sandbox.impact.exports) == max(spent, windows)

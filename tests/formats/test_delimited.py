@@ -125,7 +125,7 @@ def test_a_file_of_nothing_is_an_empty_report(spool, content):
 
 
 def test_blank_lines_are_no_rows(spool):
-    assert read(spool(b"\na\n\n1\n\r\n2\n\n")) == [["a"], ["1"], ["2"]]
+    assert read(spool(b"\na,b\n\n1,2\n\r\n3,4\n\n")) == [["a", "b"], ["1", "2"], ["3", "4"]]
 
 
 @pytest.mark.parametrize(
@@ -196,3 +196,12 @@ def test_the_digest_is_that_of_the_content_however_it_was_packed(spool):
 def test_a_file_whose_header_is_no_longer_the_one_checked_is_refused(spool):
     with pytest.raises(DamagedFile, match="header"):
         list(delimited.read_rows(spool(b"a,b\n1,2\n"), ["b", "a"]))
+
+
+def test_a_blank_line_is_a_null_in_a_report_of_one_column(tmp_path: Path) -> None:
+    file = tmp_path / "one"
+    file.write_bytes(b"\r\nName\r\n\r\nx\r\n\r\n\r\ny\r\n\r\n")
+    summary = delimited.inspect(file)
+    assert (summary.header, summary.rows) == (["Name"], 5)
+    rows = list(delimited.read_rows(file, summary.header))
+    assert rows == [[""], ["x"], [""], [""], ["y"]]

@@ -48,29 +48,46 @@ class ImpactApi:
         )
 
     def pages(
-        self, path: str, key: str, params: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        key: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        if_cut: str = "",
     ) -> Iterator[list[Any]]:
-        """Yield the items of a list page by page, following the links where there are any."""
-        link, seen = path, {""}
+        """Yield the items of a list page by page, following the links where there are any.
+
+        With `if_cut`, which says what to do then, a list with another number of items than its
+        envelope says is refused.
+        """
+        url, seen = self.client.url(path), {""}
         before: list[Any] = []
-        while link not in seen:
-            seen.add(link)
-            document = self.client.json(link, params).document
+        count = 0
+        while url:
+            where = f"GET {self.client.redact(url)}"
+            if url in seen:
+                msg = f"{where}: the list leads back to a page of it"
+                raise Rejected(msg)
+            seen.add(url)
+            document = self.client.json(url, params).document
             params = None
             # A bare array in place of an envelope is known from a sister API.
-            items = document.get(key) if isinstance(document, dict) else document
-            if items is None and "@total" in document:
-                items = []
-            where = f"GET {self.client.redact(self.client.url(link))}"
+            envelope = document if isinstance(document, dict) else {key: document}
+            items = envelope.get(key, [] if "@total" in envelope else None)
             if not isinstance(items, list):
                 msg = f"{where}: the answer has no list of {key}"
                 raise Rejected(msg)
             if items and items == before:
                 msg = f"{where}: the list repeats its page for ever"
                 raise Rejected(msg)
-            before = items
+            before, count = items, count + len(items)
             yield items
-            link = text_of(document.get("@nextpageuri")) if isinstance(document, dict) else ""
+            link = text_of(envelope.get("@nextpageuri"))
+            url = self.client.url(link, page=url) if link else ""
+        total = self.number(envelope.get("@total"))
+        if if_cut and total is not None and count != total:
+            msg = f"{where}: {count} of {total} {key} were given: {if_cut}"
+            raise Rejected(msg)
 
     @cached_property
     def zone(self) -> tzinfo:

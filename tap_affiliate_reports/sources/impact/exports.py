@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ STATES = {
 
 # The synchronous endpoint gives this many rows a page.
 RUN_PAGE_ROWS = 20_000
+IF_CUT = "use mode: export"
 
 
 @dataclass
@@ -44,12 +45,13 @@ class ImpactExports:
         """CSV from a job, JSON records from the synchronous endpoint."""
         return records if request.synchronous else delimited
 
-    def schedule(self, request: ExportRequest) -> ExportJob:
+    def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
         """Ask for an export; a synchronous request is ready without a job."""
         if request.synchronous:
             return ExportJob("", JobState.READY)
         path = self.api.path("ReportExport", request.report)
-        reply = self.api.client.json(path, _params(request) | {"ResultFormat": "CSV"})
+        params = _params(request) | {"ResultFormat": "CSV"}
+        reply = self.api.client.json(path, params, may_repeat=spend_again)
         answer = reply.document
         uri = text_of(answer.get("QueuedUri")) if isinstance(answer, dict) else ""
         job_id = unquote(re.split("[?#]", uri)[0].rstrip("/").rpartition("/")[2])
@@ -105,13 +107,13 @@ class ImpactExports:
     def _run(self, request: ExportRequest) -> Iterator[dict[str, Any]]:
         path = self.api.path("Reports", request.report)
         rows = 0
-        for page in self.api.pages(path, "Records", _params(request)):
+        for page in self.api.pages(path, "Records", _params(request), if_cut=IF_CUT):
             rows = len(page)
             yield from page
         if rows >= RUN_PAGE_ROWS:
             msg = (
                 f"{request.report}: the last page of the synchronous answer is full "
-                f"({rows} rows) and offers no next one, so rows are missing: use mode: export"
+                f"({rows} rows) and offers no next one, so rows are missing: {IF_CUT}"
             )
             raise Rejected(msg)
 
