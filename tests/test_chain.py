@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases import Postgres, duckdb_rows
 
-from tap_affiliate_reports.sandbox import Sandbox
+from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +192,48 @@ def test_the_lists_land_in_postgres_too(
         jobs = {row["Id"] for row in postgres_server.rows("jobs", "lists")}
         assert jobs <= set(sandbox.impact.jobs)
         assert jobs
+
+
+def test_postgres_follows_a_source_that_loses_rows_and_a_full_refresh_of_another_shape(
+    meltano: Callable[..., str], postgres_server: Postgres
+) -> None:
+    rows = [[f"2026-{number:03}", f"{number}.000000000000000001"] for number in range(30)]
+    report = Report(
+        "orders",
+        columns=[Attribute("Id"), Attribute("Amount", "Decimal")],
+        rows=lambda start, *_: [[f"{start}-{key}", amount] for key, amount in rows],
+    )
+    days = Days()
+    with running(days) as sandbox:
+        sandbox.impact.add(report)
+        variables = environment("TAP_AFFILIATE_REPORTS_", sandbox) | {
+            "TAP_AFFILIATE_REPORTS_IMPACT_REPORTS": '["orders"]',
+            "TARGET_POSTGRES_SQLALCHEMY_URL": postgres_server.sqlalchemy_url,
+            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "changes",
+        }
+        run = ("run", "--no-install", "--state-id-suffix", "changes")
+        steps = ("tap-affiliate-reports", "target-postgres")
+
+        def check() -> int:
+            """Compare what is live with the newest files; return how many rows are not."""
+            table = postgres_server.rows("orders", "changes")
+            live = [row for row in table if row["_sdc_deleted_at"] is None]
+            assert not [row for row in live if row["_deleted"]]
+            newest = newest_files(sandbox, "orders")
+            assert sorted((row["Id"], row["Amount"]) for row in live) == sorted(
+                (key, Decimal(amount)) for window in newest.values() for key, amount in window
+            )
+            return len(table) - len(live)
+
+        meltano(*run, *steps, **variables)
+        assert check() == 0
+        del rows[7:25:2]
+        days.ahead += timedelta(days=1)
+        meltano(*run, *steps, **variables)
+        windows = len(newest_files(sandbox, "orders"))
+        assert check() == 9 * windows
+        sandbox.impact.jobs.clear()
+        meltano(
+            *run, "--full-refresh", *steps, TAP_AFFILIATE_REPORTS_IMPACT_WINDOW="week", **variables
+        )
+        assert check() > 0
