@@ -18,6 +18,8 @@ from tap_affiliate_reports.schema import Kind, parser
 from tap_affiliate_reports.settings import parse_zone
 
 logger = logging.getLogger(__name__)
+# The account's zone, which is asked of the service, has no part in it.
+_whole_number = parser(Kind.INTEGER, timezone=pendulum.UTC)
 Document = Mapping[str, Any]
 
 
@@ -129,7 +131,7 @@ class ImpactApi:
     def number(self, value: Any) -> int | None:
         """Return a whole number; None where there is none."""
         try:
-            return int(self._parsers[Kind.INTEGER](text_of(value)))
+            return int(_whole_number(text_of(value)))
         except ValueError:
             return None
 
