@@ -12,8 +12,7 @@ TapError
 ├── ExportError               the job for one window did not end well
 │   ├── ExportFailed          FAILED, ERROR, CANCELLED, also when replayed
 │   ├── ExportTimedOut        not done within job_timeout_seconds
-│   ├── UnknownJobState       a state word that the source's table does not have
-│   └── ExportQuotaSpent      the account's daily exports, or max_exports, are used up
+│   └── UnknownJobState       a state word that the source's table does not have
 ├── FileError                 a result file that can't be taken
 │   ├── DamagedFile           cut short, alien or unreadable: downloading again may help
 │   └── KeyViolation          user-set primary_keys are null or not unique in a window
@@ -82,10 +81,6 @@ class ExportTimedOut(ExportError):
 
 class UnknownJobState(ExportError):
     """Raised when a job's state word is not in the source's table."""
-
-
-class ExportQuotaSpent(ExportError):
-    """Raised when an export is needed and none may be spent."""
 
 
 class FileError(TapError):
