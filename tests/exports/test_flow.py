@@ -684,3 +684,14 @@ class TestSpending:
         assert len(again.records("sales")) == 12
         windows = 3
         assert len(sandbox.impact.exports) == max(spent, windows)
+
+
+def test_a_range_that_is_refused_is_told_with_what_to_do(
+    sandbox: Sandbox, clock: FakeClock, one_window: dict[str, Any]
+) -> None:
+    refusal = b'{"Status": "ERROR", "Message": "The range is too wide"}'
+    sandbox.faults.add("ReportExport", body(refusal, "application/json"))
+    run = sync(one_window, clock)
+    assert isinstance(run.error, TapError)
+    for words in ("sales", SEPTEMBER, "The range is too wide", "smaller window"):
+        assert words in str(run.error)

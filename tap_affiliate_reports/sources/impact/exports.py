@@ -51,7 +51,11 @@ class ImpactExports:
             return ExportJob("", JobState.READY)
         path = self.api.path("ReportExport", request.report)
         params = _params(request) | {"ResultFormat": "CSV"}
-        reply = self.api.client.json(path, params, may_repeat=spend_again)
+        try:
+            reply = self.api.client.json(path, params, may_repeat=spend_again)
+        except Rejected as error:
+            msg = f"{error}. If it is the range of days that is refused, set a smaller window"
+            raise Rejected(msg) from None
         answer = reply.document
         uri = text_of(answer.get("QueuedUri")) if isinstance(answer, dict) else ""
         job_id = unquote(re.split("[?#]", uri)[0].rstrip("/").rpartition("/")[2])
