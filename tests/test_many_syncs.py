@@ -255,7 +255,7 @@ def test_after_any_syncs_in_a_row_the_warehouse_equals_the_source() -> None:
     run_state_machine_as_test(
         ManySyncs,
         settings=settings(
-            max_examples=30,
+            max_examples=20,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
