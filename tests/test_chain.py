@@ -237,3 +237,27 @@ def test_postgres_follows_a_source_that_loses_rows_and_a_full_refresh_of_another
             *run, "--full-refresh", *steps, TAP_AFFILIATE_REPORTS_IMPACT_WINDOW="week", **variables
         )
         assert check() > 0
+
+
+def test_columns_that_meltano_deselects_stay_out_of_postgres(
+    meltano: Callable[..., str], postgres_server: Postgres
+) -> None:
+    listing = "mp_action_listing_fast"
+    select = ["*.*", f"!{listing}.Customer_*", f"!{listing}.Ip_Address", f"!{listing}._account"]
+    with running(Days()) as sandbox:
+        meltano(
+            "run", "--no-install", "--state-id-suffix", "select",
+            "tap-affiliate-reports", "target-postgres",
+            TARGET_POSTGRES_SQLALCHEMY_URL=postgres_server.sqlalchemy_url,
+            TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA="chosen",
+            TAP_AFFILIATE_REPORTS__SELECT=json.dumps(select),
+            **environment("TAP_AFFILIATE_REPORTS_", sandbox)
+            | {"TAP_AFFILIATE_REPORTS_IMPACT_REPORTS": json.dumps([listing])},
+        )  # fmt: skip
+        (row, *_) = postgres_server.rows(listing, "chosen")
+        columns = {column.name for column in sandbox.impact.reports[listing].columns}
+        left_out = {name for name in columns if name.startswith(("Customer_", "Ip_Address"))}
+        assert len(left_out) > 2
+        assert columns - left_out <= row.keys()
+        assert not left_out & row.keys()
+        assert row["_account"] == "IRsandbox"

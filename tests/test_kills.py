@@ -43,6 +43,7 @@ class World:
     source: SmallSource
     warehouse: Warehouse = field(default_factory=Warehouse)
     state: dict[str, Any] = field(default_factory=dict)
+    max_jobs: int = MAX_JOBS
 
     @property
     def config(self) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class World:
             self.sandbox,
             reports=list(REPORTS),
             window="week",
-            max_concurrent_jobs=MAX_JOBS,
+            max_concurrent_jobs=self.max_jobs,
             START_DATE=START.isoformat(),
         )
 
@@ -205,6 +206,36 @@ def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
         world.resume(last_state(world, arrived, older), is_last=not older)
         if not older:
             assert world.exports - before <= exports + MAX_JOBS
+
+
+def test_a_kill_costs_the_exports_that_no_state_knew_and_no_other(worlds: Worlds) -> None:
+    """With one job at a time, killed right before and right after each window's first STATE."""
+
+    def one_by_one() -> World:
+        world = worlds(night=False)
+        world.max_jobs = 1
+        return world
+
+    whole = one_by_one()
+    job = whole.job()
+    assert whole.child(job, lambda _: False) == 0
+    begins = [
+        number
+        for number, message in enumerate(job.messages())
+        if message["type"] == "STATE" and "unfinished" in json.dumps(message)
+    ]
+    assert len(begins) == whole.exports > 2
+    for number in begins:
+        for die_after in (number, number + 1):
+            world = one_by_one()
+            job = world.job(die_after=die_after)
+            assert world.child(job, lambda _: False) == -signal.SIGKILL
+            messages = job.messages()
+            world.warehouse.load(messages)
+            world.resume(last_state(world, messages))
+            # The first export is under way before the first window's stream begins.
+            unknown = 1 if die_after == begins[0] else 0
+            assert world.exports == whole.exports + unknown, f"killed after {die_after} messages"
 
 
 def test_records_of_a_block_that_was_never_written_are_no_loss(worlds: Worlds) -> None:

@@ -114,7 +114,7 @@ def is_loopback(host: str | None) -> bool:
     """Tell whether a URL's host is this machine."""
     if host is None:
         return False
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError):  # a name, no address
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
 
@@ -291,7 +291,7 @@ class ApiClient:
             msg = f"{method} {self.redact(url)}: the answer redirects to what is not a URL"
             raise Rejected(msg) from None
         if own:
-            with contextlib.suppress(ValueError, TypeError, KeyError):
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # no Date, or none that is
                 theirs = parsedate_to_datetime(response.headers["Date"])
                 self._offset = theirs.astimezone(timezone.utc) - self.clock.now()
         return response

@@ -23,9 +23,9 @@ def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that the service asks to wait: Retry-After, else RateLimit-Reset."""
     value = headers.get("Retry-After", "").strip()
     if value:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # a date, perhaps
             return max(0.0, float(value))
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, TypeError):  # neither: the next header may tell
             return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
     for name in RESET_HEADERS:
         with contextlib.suppress(ValueError):

@@ -44,7 +44,7 @@ def _numbers(own: dict[str, Any], properties: Mapping[str, Any]) -> dict[str, An
         kinds = properties.get(name, {}).get("type", [])
         for kind in ("integer", "number"):
             if isinstance(value, str) and kind in kinds and "string" not in kinds:
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError):  # refused by name when it is checked
                     read[name] = _PARSERS[kind](value)
     return read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,9 @@ class ReportStream(AffiliateStream):
         self.totals = Totals()
         self.loads: list[WindowLoad] = []
         self.is_planned = False
+        # Set for each window before its first record.
         self.held_rows = 0
+        self.extracted_at: datetime | None = None
         self.parts: list[Partition] = []
         self._warned: set[str] = set()
         self._digests: dict[tuple[str, str], str] = {}
@@ -253,7 +256,7 @@ class ReportStream(AffiliateStream):
                         stream=stream_map.stream_alias,
                         record=mapped,
                         version=self._stream_version,
-                        time_extracted=self.clock.now(),
+                        time_extracted=self.extracted_at,
                     )
                 )
 

@@ -95,6 +95,7 @@ class WindowLoad:
         began = stream.clock.monotonic()
         constants = self._constants(result)
         stream.held_rows = self.held_rows
+        stream.extracted_at = stream.clock.now()
         ledger.begin(self.window, summary.rows, result.job.id)
         stream.write_state()
         parse = self._row_parser(summary)

@@ -695,3 +695,22 @@ def test_a_range_that_is_refused_is_told_with_what_to_do(
     assert isinstance(run.error, TapError)
     for words in ("sales", SEPTEMBER, "The range is too wide", "smaller window"):
         assert words in str(run.error)
+
+
+def test_filters_reach_the_service_as_they_are_given(
+    sandbox: Sandbox, clock: FakeClock, one_window: dict[str, Any]
+) -> None:
+    filters = {"SUPERSTATUS_MS": ["APPROVED", "REVERSED"], "SHOW_X": 1, "FLAG": True}
+    sync(impact(one_window, report_options={"sales": {"filters": filters}}), clock).ok()
+    params = sandbox.impact.exports[0].params
+    assert params["SUPERSTATUS_MS"] == ["APPROVED", "REVERSED"]
+    assert (params["SHOW_X"], params["FLAG"]) == (["1"], ["true"])
+
+
+def test_reversed_actions_come_when_the_filter_asks_for_them(
+    sandbox: Sandbox, clock: FakeClock
+) -> None:
+    filters = {"SUPERSTATUS_MS": ["REVERSED"]}
+    listing = "mp_action_listing_fast"
+    config = config_for(sandbox, reports=[listing], report_options={listing: {"filters": filters}})
+    assert {row["Status"] for row in sync(config, clock).ok().records(listing)} == {"REVERSED"}
