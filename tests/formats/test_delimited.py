@@ -122,7 +122,11 @@ def test_a_gzip_file_with_a_changed_byte_is_damaged(spool, place):
         delimited.inspect(spool(bytes(content)))
 
 
-@pytest.mark.parametrize("content", [b"", codecs.BOM_UTF8, b"\r\n\n", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", codecs.BOM_UTF8, b"\r\n\n", gzip.compress(b"", mtime=0)],
+    ids=["no byte", "a byte order mark", "line ends", "gzip"],
+)
 def test_a_file_of_nothing_is_an_empty_report(spool, content):
     summary = delimited.inspect(spool(content))
     assert (summary.header, summary.rows, summary.terminated) == ([], 0, True)
