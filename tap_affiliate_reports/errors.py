@@ -3,7 +3,7 @@
 TapError
 ├── SettingsError             a setting is wrong; the line names it
 ├── ApiError                  the service answered with an error
-│   ├── Unauthorized          401: the credentials are bad; ends the run
+│   ├── Unauthorized          401: the credentials are bad; ends all streams of the source
 │   ├── Forbidden             403: the token lacks a scope
 │   ├── NotFound              404, 410: no such report or job, or it is gone
 │   ├── Rejected              any other refusal, HTTP 200 with "Status": "ERROR" included
@@ -107,5 +107,5 @@ class SyncFailed(TapError):
     """Raised at the end of a sync in which at least one stream failed."""
 
 
-# Any other error is that of one stream, and the others finish.
-ENDS_THE_RUN = (Unauthorized, SettingsError, LoaderGone)
+# Any other error is that of one stream, or of one source, and the others finish.
+ENDS_THE_RUN = (SettingsError, LoaderGone)

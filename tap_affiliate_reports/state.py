@@ -1,4 +1,4 @@
-"""The bookmark and the ledger of windows, as they stand in Singer STATE.
+"""The bookmark and the ledgers of windows and of files, as they stand in Singer STATE.
 
 One stream, or one partition of it, is one dictionary:
 
@@ -8,13 +8,15 @@ One stream, or one partition of it, is one dictionary:
 
 `start` is there only where the first day asked for is not the slot's own; `job` only while the
 window is unsettled; `unfinished` only between a window's first row and its last.
+
+A stream of finished files has `loaded` in place of `windows`: {"export id": "finished at"}.
 """
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pendulum
@@ -61,6 +63,7 @@ def check(state: Any) -> None:
                 for kind in part.get("columns", {}).values():
                     Kind(kind)
                 Ledger(part, None)
+                FileLedger(part, datetime.min.replace(tzinfo=timezone.utc))
             except (StreamError, ValueError, AttributeError) as error:
                 msg = f"the state of {stream} can't be read: {error}"
                 raise StreamError(msg) from None
@@ -130,6 +133,49 @@ class Ledger:
     def _write(self, slot: date, loaded: Loaded) -> None:
         self.windows[slot] = loaded
         self.state.setdefault("windows", {})[slot.isoformat()] = _entry(slot, loaded)
+
+
+# A file may be listed a while after it was finished, so this much is looked at again.
+OVERLAP = timedelta(days=1)
+
+
+class FileLedger:
+    """Knows which finished files are loaded; the state of one stream, in place.
+
+    The bookmark is the date of the newest one before which none is missing. `loaded` holds the ids
+    of all that are not well before it, so that no file is taken twice or passed over.
+    """
+
+    def __init__(self, state: MutableMapping[str, Any], start: datetime) -> None:
+        self.state = state
+        value = state.get("replication_key_value")
+        loaded = state.get("loaded")
+        try:
+            self.bookmark = from_timestamp(str(value)) if value else None
+            self.loaded = {str(key): from_timestamp(at) for key, at in (loaded or {}).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            msg = f"the state's ledger of files can't be read: {error!r}"
+            raise StreamError(msg) from None
+        # Without a list of what is loaded, a bookmark set by hand is taken at its word.
+        overlap = OVERLAP if loaded is not None else timedelta(0)
+        self.since = max(start, self.bookmark - overlap) if self.bookmark else start
+
+    def wants(self, export: str, finished_at: datetime) -> bool:
+        """Tell whether a finished file is still to be loaded."""
+        return export not in self.loaded and finished_at >= self.since
+
+    def note(self, export: str, finished_at: datetime, not_past: datetime | None) -> None:
+        """Record a file as loaded; the bookmark moves up to it, but not past a given moment."""
+        self.loaded[export] = finished_at
+        reached = finished_at if not_past is None else min(finished_at, not_past)
+        self.bookmark = reached if self.bookmark is None else max(self.bookmark, reached)
+        self.state["replication_key"] = "_completed_at"
+        self.state["replication_key_value"] = to_timestamp(self.bookmark)
+        self.state["loaded"] = {
+            key: to_timestamp(at)
+            for key, at in self.loaded.items()
+            if at >= self.bookmark - OVERLAP
+        }
 
 
 def _entry(slot: date, loaded: Loaded) -> dict[str, Any]:

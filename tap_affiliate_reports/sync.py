@@ -11,15 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports import settings
-from tap_affiliate_reports.errors import ENDS_THE_RUN, SettingsError, SyncFailed, TapError
+from tap_affiliate_reports.errors import (
+    ENDS_THE_RUN,
+    SettingsError,
+    StreamError,
+    SyncFailed,
+    TapError,
+    Unauthorized,
+)
+from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.sources.source import Source
-from tap_affiliate_reports.streams import ReportStream, Span
+from tap_affiliate_reports.streams import AffiliateStream, Span, TableStream
 from tap_affiliate_reports.windows import last_finished_day
 
 if TYPE_CHECKING:
     from singer_sdk import Stream
 
+    from tap_affiliate_reports.discovery import Discovery
     from tap_affiliate_reports.tap import TapAffiliateReports
 
 
@@ -30,19 +39,30 @@ class Sync:
         self.tap = tap
         self.logger = tap.logger
         self.prepared = False
-        self._failures: dict[str, TapError] = {}
+        self.failures: dict[str, TapError] = {}
         self._flows: dict[str, ExportFlow] = {}
+
+    @property
+    def discovery(self) -> Discovery:
+        """What the sources offer."""
+        return self.tap.discovery
 
     def flow(self, source: Source) -> ExportFlow:
         """Return the queue of a source's exports."""
         if source.name not in self._flows:
             self._flows[source.name] = ExportFlow(
-                source.exports, self.tap.clock, self._spool, source.policy.limits
+                source.exports,
+                self.tap.clock,
+                self.spool,
+                source.policy.limits,
+                name=source.name,
+                while_waiting=lambda: self.tick(but=source),
             )
         return self._flows[source.name]
 
     @cached_property
-    def _spool(self) -> Path:
+    def spool(self) -> Path:
+        """The folder of temporary files."""
         atexit.register(self.close)
         try:
             return Path(tempfile.mkdtemp(prefix=f"{self.tap.name}-"))
@@ -50,66 +70,89 @@ class Sync:
             msg = f"no folder for temporary files can be made (TMPDIR): {error.strerror or error}"
             raise SettingsError(msg) from None
 
+    def tick(self, but: Source | None = None) -> None:
+        """Move the queue of every source, but one, without waiting."""
+        for source in self.tap.sources:
+            if source is but or source.name not in self._flows or source.name in self.failures:
+                continue
+            try:
+                self.flow(source).tick()
+            except Unauthorized as error:
+                self.refused(source, error)
+
     def prepare(self) -> None:
-        """Plan all windows of all selected streams, once, before the first record."""
+        """Plan what all selected streams load, once, before the first record."""
         if self.prepared:
             return
         self.prepared = True
         for source in self.tap.sources:
-            streams = [s for s in self.tap.report_streams if s.source is source and s.selected]
+            streams = [s for s in self.tap.table_streams if s.source is source and s.selected]
             if any(stream.ABORT_AT_RECORD_COUNT == 1 for stream in streams):
                 source.check_credentials()
                 continue
+            if source.name in self.discovery.unreachable:
+                self.refused(source, self.discovery.unreachable[source.name])
+                continue
             self._refuse_everything_by_accident(source)
+            if len(self.tap.sources) > 1:
+                self._tell_of_half_a_catalog(source)
             try:
                 self._plan(source, streams)
             except ENDS_THE_RUN:
                 raise
+            except Unauthorized as error:
+                self.refused(source, error)
             except TapError as error:
                 for stream in streams:
                     self.failed(stream.name, error)
         self._tell_of_the_gone()
-        for flow in self._flows.values():
-            flow.tick()  # the first jobs run while lists are read
+        self.tick()  # the first jobs run while lists are read
 
-    def _plan(self, source: Source, streams: Sequence[ReportStream]) -> None:
+    def _plan(self, source: Source, streams: Sequence[TableStream]) -> None:
         if not streams:
             return
-        now = source.exports.server_now()
-        end = last_finished_day(now, source.zone)
-        if self.tap.config.get("end_date"):
-            today = now.astimezone(source.zone).date()
-            end = min(today, settings.parse_day("end_date", self.tap.config["end_date"]))
-        start = settings.parse_day("start_date", self.tap.config["start_date"])
-        flow = self.flow(source)
-        exports, refreshes = [], set()
+        span = self._span(source)
+        flow, limit = self.flow(source), source.policy.limits.max_exports
+        exports: list[Export] = []
         for stream in streams:
             try:
-                planned = stream.plan(Span(start, end, now))
+                planned = stream.plan(span)
+            except Unauthorized:
+                raise
             except TapError as error:
                 self.failed(stream.name, error)
                 continue
             exports.extend(planned)
-            refreshes |= {load.export for load in stream.loads if load.is_refresh}
             self.logger.info(
-                "plan of %s: %d windows new, %d to refresh, %d left alone",
+                "plan of %s: %d %s new, %d to refresh, %d left alone",
                 stream.name,
-                sum(not load.is_refresh for load in stream.loads),
-                sum(load.is_refresh for load in stream.loads),
+                sum(not export.is_refresh for export in planned),
+                stream.UNIT,
+                sum(export.is_refresh for export in planned),
                 stream.totals.left_alone,
             )
-        flow.plan(exports, last=refreshes.__contains__)
+        flow.plan(exports)
         self.logger.info(
-            "plan of %s: %s to %s, %d exports to spend of at most %d in this run",
-            source.name, start, end, flow.exports_needed, source.policy.limits.max_exports,
+            "plan of %s: %s to %s, %d exports to spend%s",
+            source.name, span.start, span.end, flow.exports_needed,
+            "" if limit is None else f" of at most {limit} in this run",
         )  # fmt: skip
+
+    def _span(self, source: Source) -> Span:
+        now = source.exports.server_now()
+        start = settings.parse_day("start_date", self.tap.config["start_date"])
+        given = self.tap.config.get("end_date")
+        if not given:
+            return Span(start, last_finished_day(now, source.zone), now)
+        today = now.astimezone(source.zone).date()
+        return Span(start, min(today, settings.parse_day("end_date", given)), now, is_end_set=True)
 
     def _refuse_everything_by_accident(self, source: Source) -> None:
         if not source.policy.catalog_decides:
             return
         reports = source.reports()
         if self.tap.input_catalog is not None:
-            selected = [report for report in reports if self.tap.is_selected(source, report)]
+            selected = [report for report in reports if self.discovery.is_selected(source, report)]
             absent = [r for r in reports if self.tap.input_catalog.get_stream(r.stream) is None]
             # Reports that discovery left out, or newer ones, make no choice of the rest.
             if len(selected) + len(absent) < len(reports) or len(absent) >= len(selected):
@@ -124,6 +167,16 @@ class Sync:
         )
         raise SettingsError(msg)
 
+    def _tell_of_half_a_catalog(self, source: Source) -> None:
+        """Fail a source whose reports discovery could not list; its lists need no request."""
+        catalog = self.tap.input_catalog
+        if catalog is None or not any(catalog.get_stream(one.name) for one in source.lists()):
+            return
+        allowed = [report.stream for report in source.reports() if report.allowed]
+        if allowed and not any(catalog.get_stream(stream) for stream in allowed):
+            line = f"the catalog has no report of {source.name}: let it be discovered anew"
+            self.failed(source.name, StreamError(line))
+
     def _tell_of_the_gone(self) -> None:
         selected = set()
         if self.tap.input_catalog is not None:
@@ -133,14 +186,15 @@ class Sync:
                 if entry.metadata.resolve_selection().get((), True)
             }
         for name in sorted(selected | set(self.tap.state.get("bookmarks", {}))):
-            if name not in self.tap.known_streams:
+            # A source that can't be reached may still have it.
+            if name not in self.discovery.known and not self.discovery.unreachable:
                 line = f"{name}: the report is gone: the account no longer has it"
                 self.logger.warning(line)
                 self.failed(name, TapError(line), quiet=True)
         for source in self.tap.sources:
-            for report in source.reports():
-                error = self.tap.unavailable.get(report.stream)
-                if error is not None and self.tap.is_selected(source, report):
+            for report in source.reports() if source.name not in self.discovery.unreachable else ():
+                error = self.discovery.unavailable.get(report.stream)
+                if error is not None and self.discovery.is_selected(source, report):
                     self.failed(report.stream, error)
 
     def failed(self, stream: str, error: TapError, *, quiet: bool = False) -> None:
@@ -149,31 +203,42 @@ class Sync:
             raise error
         if not quiet:
             self.logger.error("failed: %s", _told(stream, error))
-        self._failures.setdefault(stream, error)
+        self.failures.setdefault(stream, error)
+
+    def refused(self, source: Source | None, error: TapError) -> None:
+        """Note that a source as a whole failed; the streams of others go on, if there are any."""
+        if source is None or len(self.tap.sources) == 1:
+            raise error
+        self.failed(source.name, error)
+
+    def is_failed(self, stream: AffiliateStream) -> bool:
+        """Tell whether a stream, or its source, failed before its turn."""
+        source = stream.source
+        return stream.name in self.failures or (source is not None and source.name in self.failures)
 
     def finish(self) -> None:
         """Tell what was done, and raise SyncFailed where something was not."""
         lines = [
             stream.summary()
-            for stream in self.tap.report_streams
-            if stream.loads or stream.totals.left_alone
+            for stream in self.tap.table_streams
+            if stream.exports or stream.totals.left_alone
         ]
         if lines:
-            self.logger.info("summary:\n%s", "\n".join([ReportStream.SUMMARY, *lines]))
-        for stream in self.tap.report_streams:
+            self.logger.info("summary:\n%s", "\n".join([TableStream.SUMMARY, *lines]))
+        for stream in self.tap.table_streams:
             totals = stream.totals
             if totals.left and totals.left_for_quota:
                 line = (
-                    f"{stream.name}: {totals.left} windows are left: {totals.left_because}. "
+                    f"{stream.name}: {totals.left} {stream.UNIT} are left: {totals.left_because}. "
                     "What is complete is kept; run again when exports are to be had, tomorrow"
                 )
                 if self.tap.config.get("on_quota") == "warn":
                     self.logger.warning(line)
                 else:
                     self.failed(stream.name, TapError(line), quiet=True)
-        if self._failures:
-            told = "; ".join(_told(name, error) for name, error in self._failures.items())
-            msg = f"{len(self._failures)} streams failed, the others are done. {told}"
+        if self.failures:
+            told = "; ".join(_told(name, error) for name, error in self.failures.items())
+            msg = f"{len(self.failures)} streams failed, the others are done. {told}"
             raise SyncFailed(msg)
 
     def is_last(self, stream: Stream) -> bool:
@@ -182,13 +247,13 @@ class Sync:
 
     def note_jobs(self) -> None:
         """Note in the state which jobs are under way."""
-        for stream in self.tap.report_streams:
+        for stream in self.tap.table_streams:
             stream.note_jobs()
 
     def close(self) -> None:
         """Remove temporary files."""
-        if "_spool" in self.__dict__:
-            shutil.rmtree(self._spool, ignore_errors=True)
+        if "spool" in self.__dict__:
+            shutil.rmtree(self.spool, ignore_errors=True)
 
 
 def _told(stream: str, error: TapError) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,18 +18,13 @@ from singer_sdk.singerlib import Catalog, StateMessage
 
 from tap_affiliate_reports import settings
 from tap_affiliate_reports.clock import Clock, SystemClock
-from tap_affiliate_reports.errors import (
-    ApiError,
-    LoaderGone,
-    SettingsError,
-    TapError,
-)
+from tap_affiliate_reports.discovery import Discovery
+from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.messages import LineWriter
-from tap_affiliate_reports.schema import ADDED, Column, kind_of_property
 from tap_affiliate_reports.sources import SOURCES
-from tap_affiliate_reports.sources.source import ReportSpec, Source
+from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
-from tap_affiliate_reports.streams import ListStream, ReportStream, ReportWindowsStream
+from tap_affiliate_reports.streams import TableStream
 from tap_affiliate_reports.sync import Sync
 
 if sys.version_info >= (3, 12):
@@ -76,11 +70,10 @@ class TapAffiliateReports(Tap):
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._last_state = b""
-        self.unavailable: dict[str, TapError] = {}
-        self.known_streams: set[str] = set()
         self._sandbox: Sandbox | None = None
         completed = settings.complete(config or {}, from_environment=parse_env_config)
-        state_check(options.get("state") or {})
+        self._given_state = options.get("state") or {}
+        state_check(self._given_state)
         super().__init__(config=completed, catalog=_catalog(catalog), **options)
 
     # Settings
@@ -127,89 +120,27 @@ class TapAffiliateReports(Tap):
     # Streams
 
     @cached_property
-    def _audit(self) -> ReportWindowsStream:
-        return ReportWindowsStream(self)
+    def discovery(self) -> Discovery:
+        """What the sources offer, and what of it is to be synced."""
+        return Discovery(self, self._given_state)
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        streams: list[Stream] = [self._audit]
-        for source in self.sources:
-            streams.extend(ListStream(self, spec) for spec in source.lists())
-            reports = source.reports()
-            self.known_streams |= {report.stream for report in reports}
-            distinct = self._distinct(source, reports, {stream.name for stream in streams})
-            wanted = [report for report in distinct if self._is_wanted(source, report)]
-            source.prefetch(wanted)
-            for report in wanted:
-                streams.extend(self._report_streams(source, report))
-        self.known_streams |= {stream.name for stream in streams}
-        return streams
-
-    def is_selected(self, source: Source, report: ReportSpec) -> bool:
-        """Whether a report is to be synced, by the settings and the catalog."""
-        if self.input_catalog is None:
-            return report.allowed and not source.policy.catalog_decides
-        entry = self.input_catalog.get_stream(report.stream)
-        return (
-            report.allowed
-            and entry is not None
-            and bool(entry.metadata.resolve_selection().get((), True))
-        )
-
-    def _is_wanted(self, source: Source, report: ReportSpec) -> bool:
-        return self.input_catalog is None or self.is_selected(source, report)
-
-    def _distinct(
-        self, source: Source, reports: Sequence[ReportSpec], taken: set[str]
-    ) -> list[ReportSpec]:
-        """Return the reports whose streams have a name of their own, ignoring case."""
-        named: dict[str, list[ReportSpec]] = defaultdict(list)
-        for report in reports:
-            named[report.stream.casefold()].append(report)
-        distinct = []
-        for name, same in named.items():
-            ids = [report.id for report in same] + [stream for stream in taken if stream == name]
-            if len(ids) > 1:
-                line = f"{source.name}: {' and '.join(map(repr, ids))} make one stream name, {name}"
-                if any(self.is_selected(source, report) for report in same):
-                    raise SettingsError(line)
-                self.logger.warning("%s: left out", line)
-            else:
-                distinct.extend(same)
-        return distinct
-
-    def _report_streams(self, source: Source, report: ReportSpec) -> Iterator[ReportStream]:
-        try:
-            columns = list(report.columns(report.id))
-        except ApiError as error:
-            self.unavailable[report.stream] = error
-            self.logger.warning("%s is left out: %s", report.stream, error)
-            return
-        entry = self.input_catalog.get_stream(report.stream) if self.input_catalog else None
-        if entry is not None:
-            columns = _with_catalog(columns, entry.schema.to_dict().get("properties", {}))
-        yield ReportStream(
-            self,
-            source,
-            report,
-            columns,
-            audit=self._audit,
-            singer_decimal=bool(self.config.get("use_singer_decimal")),
-        )
+        return self.discovery.streams()
 
     @override
     def setup_mapper(self) -> None:
         super().setup_mapper()
         # A catalog's schema may lack new columns, and the SDK's catalog loses precision and scale.
-        for stream in self.report_streams:
+        for stream in self.table_streams:
             self.register(stream)
 
     @property
-    def report_streams(self) -> list[ReportStream]:
-        """The streams that are reports."""
-        return [stream for stream in self.streams.values() if isinstance(stream, ReportStream)]
+    def table_streams(self) -> list[TableStream]:
+        """The streams whose rows come from result files."""
+        return [stream for stream in self.streams.values() if isinstance(stream, TableStream)]
 
-    def register(self, stream: ReportStream) -> None:
+    def register(self, stream: TableStream) -> None:
         """Make the mapper know a stream's schema as it is now."""
         schema = get_selected_schema(stream.name, stream.schema, stream.mask)
         self.mapper.register_raw_stream_schema(stream.name, schema, stream.primary_keys)
@@ -218,7 +149,7 @@ class TapAffiliateReports(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         if self._mapper is not None:
-            for stream in self.report_streams:
+            for stream in self.table_streams:
                 stream.keep_types()
 
     # A sync
@@ -314,23 +245,6 @@ def _catalog(catalog: Any) -> Catalog | None:
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         msg = f"--catalog: not a Singer catalog: {error!r}"
         raise SettingsError(msg) from None
-
-
-def _with_catalog(columns: Sequence[Column], properties: Mapping[str, Any]) -> list[Column]:
-    """Return the report's columns with the types that a catalog gives them, and its own ones."""
-    merged = [
-        Column(c.name, c.source, kind_of_property(properties[c.name]), c.description)
-        if c.name in properties
-        else c
-        for c in columns
-    ]
-    names = {column.name for column in columns}
-    merged.extend(
-        Column(name, name, kind_of_property(schema), str(schema.get("description") or ""))
-        for name, schema in properties.items()
-        if name not in names and name not in ADDED
-    )
-    return merged
 
 
 def _json_object(option: str, file: IO[str] | None) -> dict[str, Any] | None:

@@ -389,7 +389,7 @@ class TestDownloads:
     ) -> None:
         service.says(moved(f"{service.storage.url}/file?X-Signature=abc", status))
         service.stores(Response(200, FILE))
-        client.download(PATH, target, {"Format": "CSV"})
+        client.download(f"{PATH}?Format=CSV", target)
         assert target.read_bytes() == FILE
         (request,) = service.asked("storage")
         assert request.query == {"X-Signature": ["abc"]}

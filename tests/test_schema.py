@@ -27,7 +27,6 @@ from tap_affiliate_reports.schema import (
     parser,
     property_schema,
     row_parser,
-    unknown_column,
     unknown_columns,
 )
 
@@ -169,16 +168,15 @@ def test_names_are_unique_ignoring_case_and_not_too_long(sources):
 
 @given(st.lists(NAMES, max_size=8), st.lists(NAMES, max_size=8))
 def test_columns_found_in_a_file_get_names_that_are_free(known, found):
-    taken = names_of(known)
-    unknown = list(enumerate(found))
+    taken = [*ADDED, *names_of(known)]
+    unknown = list(enumerate([*found, "_ACCOUNT"]))
     columns = unknown_columns(unknown, taken)
-    assert len({name.casefold() for name in [*ADDED, *taken, *(c.name for c in columns)]}) == (
-        len(ADDED) + len(known) + len(found)
+    assert len({name.casefold() for name in [*taken, *(c.name for c in columns)]}) == (
+        len(taken) + len(unknown)
     )
     assert all(column.kind is Kind.STRING for column in columns)
-    if found:
-        assert unknown_column(found[0], 1, taken) == columns[0]
-    assert unknown_column("_ACCOUNT", 1, taken).name.startswith("_ACCOUNT_")
+    kinds = [Kind.DECIMAL, *[Kind.BOOLEAN] * len(found)]
+    assert [column.kind for column in unknown_columns(unknown, taken, kinds)] == kinds
 
 
 def test_names_stay_unique_and_short_when_a_hundred_thousand_are_equal():
@@ -408,7 +406,7 @@ def test_a_hundred_thousand_columns_are_matched_and_named_in_no_time():
     header = [f"column {number}" for number in range(100_000)]
     columns = columns_of((name.upper(), None, None) for name in header[:50_000])
     match = match_header(header, columns)
-    added = unknown_columns(match.unknown, [c.name for c in columns])
+    added = unknown_columns(match.unknown, [*ADDED, *(c.name for c in columns)])
     record, _ = row_parser(match, added, timezone=UTC)(["x"] * 100_000)
     assert len(record) == 100_000
     assert time.perf_counter() - started < 10
@@ -457,7 +455,7 @@ def test_only_selected_columns_are_read():
 def test_an_unknown_column_is_a_string_once_it_is_added():
     match = match_header(["id", "ID", "new"], KNOWN)
     assert row_parser(match, timezone=UTC)(["1", "2", "3"])[0].keys() == {c.name for c in KNOWN}
-    added = unknown_columns(match.unknown, [c.name for c in KNOWN])
+    added = unknown_columns(match.unknown, [*ADDED, *(c.name for c in KNOWN)])
     record, _ = row_parser(match, added, timezone=UTC)(["1", "2", "3"])
     assert (record["id"], record["ID_2"], record["new"]) == ("1", "2", "3")
     with pytest.raises(ValueError, match="each unknown"):

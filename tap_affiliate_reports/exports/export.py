@@ -27,6 +27,8 @@ class Step(Enum):
     DONE = "done"
 
 
+# Why an export is left whose file is in the warehouse.
+LOADED_BEFORE = "its file is loaded already"
 UNDER_WAY = frozenset({Step.RUNNING, Step.PAUSED, Step.DOWNLOADING, Step.READY})
 
 
@@ -47,7 +49,9 @@ class Export:
 
     `is_fresh` judges a file by when it was finished and the service's time; `check` looks into a
     stored file and raises DamagedFile where another download may help. `known_job` was noted for
-    the same request before. `was_loaded` says that the warehouse has rows of it.
+    the same request before; with `fetch_only` it is all there is, and never asked for anew.
+    `was_loaded` says that the warehouse has rows of it, `is_refresh` that it has all its days.
+    `is_wanted` is asked of a finished job before its file is fetched.
     """
 
     stream: str
@@ -56,7 +60,10 @@ class Export:
     is_fresh: Callable[[datetime, datetime], bool]
     check: Callable[[Path, Summary], None]
     known_job: str = ""
+    fetch_only: bool = False
     was_loaded: bool = False
+    is_refresh: bool = False
+    is_wanted: Callable[[ExportJob], bool] = lambda job: True  # noqa: ARG005
     # ------------------------------------------------------------------
     step: Step = Step.QUEUED
     job: ExportJob | None = None
@@ -97,9 +104,9 @@ class Export:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a source may be asked; seconds for times."""
+    """How much a source may be asked; seconds for times. `max_exports` None is no limit."""
 
-    max_exports: int = 90
+    max_exports: int | None = 90
     max_concurrent_jobs: int = 5
     poll_interval: float = 2.0
     job_timeout: float = 3600.0

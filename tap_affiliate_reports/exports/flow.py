@@ -29,7 +29,14 @@ from tap_affiliate_reports.errors import (
     Unavailable,
 )
 from tap_affiliate_reports.exports.download import download_whole
-from tap_affiliate_reports.exports.export import UNDER_WAY, Export, Limits, ResultFile, Step
+from tap_affiliate_reports.exports.export import (
+    LOADED_BEFORE,
+    UNDER_WAY,
+    Export,
+    Limits,
+    ResultFile,
+    Step,
+)
 from tap_affiliate_reports.exports.job import ExportJob, ExportSource, JobState
 from tap_affiliate_reports.exports.quota import Quota
 from tap_affiliate_reports.http import NotReady
@@ -45,12 +52,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class ExportFlow:
-    """Brings the files of many exports, in order, with a bounded number under way."""
+    """Brings the files of many exports, in order, with a bounded number under way.
+
+    `while_waiting` is called now and then, for whatever else must go on.
+    """
 
     source: ExportSource
     clock: Clock
     spool: Path
     limits: Limits = field(default_factory=Limits)
+    name: str = ""
+    while_waiting: Callable[[], None] = lambda: None
     _waiting: deque[Export] = field(default_factory=deque)
     _active: list[Export] = field(default_factory=list)
     _names: int = 0
@@ -60,14 +72,15 @@ class ExportFlow:
     def __post_init__(self) -> None:
         self._quota = Quota(self.limits.max_exports)
 
-    def plan(self, exports: Iterable[Export], *, last: Callable[[Export], bool]) -> None:
-        """Queue exports in the order of taking; where `last` holds, quota goes to the others first.
+    def plan(self, exports: Iterable[Export]) -> None:
+        """Queue exports in the order of taking; refreshes get what the quota leaves the others.
 
         Exports for which the quota does not suffice are left at once.
         """
         self._waiting.extend(exports)
         left = self._quota.left
-        for export in sorted((e for e in self._waiting if e.needs_export), key=last):
+        needed = (export for export in self._waiting if export.needs_export)
+        for export in sorted(needed, key=lambda export: export.is_refresh):
             left -= 1
             if left < 0:
                 export.leave(self._quota.line, is_quota=True)
@@ -80,6 +93,7 @@ class ExportFlow:
     def take(self, export: Export) -> ResultFile | None:
         """Wait for one export's file; None where it was left as it is. Raises what went wrong."""
         while True:
+            self.while_waiting()
             self.tick()
             if export.step is Step.QUEUED:  # what is taken now never waits for a place
                 self._waiting.remove(export)
@@ -204,6 +218,7 @@ class ExportFlow:
         if job.id:
             logger.info("scheduled %s: job %s (%s)", export, job.id, job.word)
             self._quota.note(job.exports_left, self.exports_needed)
+        export.seen_running = job.is_new
         if job.state is JobState.RUNNING:
             # It may be an old job, finished long ago: only a poll tells.
             export.job, export.step = job, Step.RUNNING
@@ -253,6 +268,8 @@ class ExportFlow:
         export.job = job
         if job.state is JobState.FAILED:
             self._failed(export, job)
+        elif job.state is JobState.READY and not export.is_wanted(job):
+            export.leave(LOADED_BEFORE)
         elif job.state is JobState.READY and self._may_be_taken(export, job):
             self._fetch(export, job)
         elif job.state is JobState.READY and not export.replayed:
@@ -320,6 +337,9 @@ class ExportFlow:
     def _failed(self, export: Export, job: ExportJob) -> None:
         export.failures += 1
         words = f"job {job.id} ended as {job.word}" + (f": {job.message}" if job.message else "")
+        if not self.source.replays:
+            msg = f"{export}: {words}"
+            raise ExportFailed(msg)
         if export.failures >= MAX_FAILURES:
             msg = (
                 f"{export}: {words} (tried {MAX_FAILURES} times). "
@@ -332,8 +352,8 @@ class ExportFlow:
         export.next_try = self.clock.monotonic() + pause
 
     def _gone(self, export: Export, job_id: str) -> None:
-        if export.exports_spent:
-            msg = f"{export}: the service no longer knows job {job_id}, made for this export"
+        if export.exports_spent or export.fetch_only:
+            msg = f"{export}: the service no longer knows job {job_id}"
             raise ExportFailed(msg)
         logger.info("%s: job %s is gone; it is exported anew", export, job_id)
         export.replayed = False
@@ -363,7 +383,7 @@ class ExportFlow:
     def _fetch(self, export: Export, job: ExportJob) -> None:
         export.step, export.landed = Step.DOWNLOADING, None
         self._names += 1
-        target = self.spool / f"{self._names}.part"
+        target = self.spool / f"{self.name}-{self._names}.part"
 
         def download() -> None:
             try:

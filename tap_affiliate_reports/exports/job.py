@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tap_affiliate_reports.formats import ResultFormat
 from tap_affiliate_reports.http import NotReady
@@ -26,14 +26,15 @@ class ExportRequest:
     """What is asked of the service for one window; equal requests are the same export.
 
     `start` and `end` are inclusive days, both None for a report without dates; `program` is ""
-    for all programs; `synchronous` asks for the rows at once, without a job.
+    for all programs; `filters` are passed through as the settings give them; `synchronous` asks
+    for the rows at once, without a job.
     """
 
     report: str
     start: date | None = None
     end: date | None = None
     program: str = ""
-    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    filters: Mapping[str, Any] = field(default_factory=dict)
     synchronous: bool = False
 
 
@@ -43,7 +44,8 @@ class ExportJob:
 
     `finished_at` is when its file was made, by the service's clock; `records` is the number of
     rows that the service says it has; `exports_left` is what the account may still spend, told by
-    the answer to an export request. Each is None where the service does not tell.
+    the answer to an export request. Each is None where the service does not tell. `is_new` says
+    that the request made this job: its file can't be an old one.
     """
 
     id: str
@@ -54,13 +56,17 @@ class ExportJob:
     records: int | None = None
     percent: int | None = None
     exports_left: int | None = None
+    is_new: bool = False
 
 
 class ExportSource(Protocol):
     """A vendor's dialect of the export flow; it never sleeps and never loops.
 
-    Every verb may raise an ApiError; NotFound means that the job, or its file, is gone.
+    Every verb may raise an ApiError; NotFound means that the job, or its file, is gone. `replays`
+    says whether a finished or failed job can be run again.
     """
+
+    replays: bool
 
     def server_now(self) -> datetime:
         """Return the present moment by the service's clock."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
@@ -10,9 +11,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Quota:
-    """Counts exports; `limit` is how many this run may spend."""
+    """Counts exports; `limit` is how many this run may spend, None any number."""
 
-    limit: int
+    limit: int | None
     spent: int = 0
     # The service's own words, once it has refused an export for today.
     refusal: str = ""
@@ -24,23 +25,27 @@ class Quota:
         return self.spent > 0 or bool(self.refusal)
 
     @property
-    def left(self) -> int:
+    def left(self) -> float:
         """How many exports can still be spent, as far as is known."""
-        own = 0 if self.refusal else self.limit - self.spent
+        own = 0 if self.refusal else self._own_left
         return own if self._told_left is None else min(own, self._told_left)
+
+    @property
+    def _own_left(self) -> float:
+        return math.inf if self.limit is None else self.limit - self.spent
 
     @property
     def line(self) -> str:
         """Why no export can be spent."""
         if self.refusal:
             return self.refusal
-        if self._told_left is not None and self._told_left < self.limit - self.spent:
+        if self._told_left is not None and self._told_left < self._own_left:
             return f"the service has {self._told_left} exports left today"
         return f"this run may spend {self.limit} exports (max_exports)"
 
     def spend(self) -> bool:
         """Count one export, if this run may spend it; the service may still refuse it."""
-        if self.refusal or self.spent >= self.limit:
+        if self.refusal or self._own_left <= 0:
             return False
         self.spent += 1
         return True

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from tap_affiliate_reports.schema import Kind
+
 MAX_RECORD = 64 * 1024 * 1024
 """The longest record that is read, in characters or bytes; more is no report."""
 
@@ -22,7 +24,8 @@ class Summary:
 
     `rows` are those after the header; `size` is in bytes, as stored, and `digest` that of the
     bytes after decompression. `terminated` is false when the last line has no line end: its last
-    value may have been cut short, which a delimited file can't show otherwise.
+    value may have been cut short, which a delimited file can't show otherwise. `kinds` are those
+    of the columns, where the cells have types of their own.
     """
 
     header: list[str]
@@ -30,6 +33,7 @@ class Summary:
     size: int
     digest: str
     terminated: bool
+    kinds: Sequence[Kind] = ()
 
 
 class ResultFormat(Protocol):

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from tap_affiliate_reports.http.client import ApiClient, NotReady, Timeouts, disk
+from tap_affiliate_reports.http.origin import HeaderAuth
 from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, remaining
 
-__all__ = ["ATTEMPTS", "ApiClient", "NotReady", "Timeouts", "backoff", "disk", "remaining"]
+__all__ = [
+    "ATTEMPTS",
+    "ApiClient",
+    "HeaderAuth",
+    "NotReady",
+    "Timeouts",
+    "backoff",
+    "disk",
+    "remaining",
+]

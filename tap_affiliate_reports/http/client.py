@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import random
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -32,13 +30,9 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
     Unavailable,
 )
+from tap_affiliate_reports.http.origin import NoAuth, is_safe, origin
 from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, pause_asked_for
 from tap_affiliate_reports.http.words import decode, is_error_document, one_line, service_words
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override
 
 MAX_REDIRECTS = 5
 MAX_WORDS = 300
@@ -97,33 +91,9 @@ class _TryAgain(ApiError):
         self.pause = pause
 
 
-class NoAuth(AuthBase):
-    """Sends no credentials, not even those that requests would find in a .netrc file."""
-
-    @override
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
 def _unsaid(_record: logging.LogRecord) -> bool:
     # urllib3 logs whole URLs, signed ones too; what goes wrong it raises as well.
     return False
-
-
-def is_loopback(host: str | None) -> bool:
-    """Tell whether a URL's host is this machine."""
-    if host is None:
-        return False
-    with contextlib.suppress(ValueError):  # a name, no address
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return what decides whether credentials may be sent: scheme, host and port."""
-    parts = urlsplit(url)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port
 
 
 @contextlib.contextmanager
@@ -175,11 +145,13 @@ class ApiClient:
         method: str = "GET",
         body: Any = None,
         may_repeat: Callable[[], bool] = lambda: True,
+        also: Container[int] = (),
     ) -> Answer:
         """Send one request below the base URL and return its JSON answer.
 
         The document is None where a request that is not a GET is answered without a body. After a
         fault that may have taken effect, `may_repeat` is asked before the request is sent again.
+        A status in `also` is an answer like 200.
         """
         url = self.url(path)
         what = f"{method} {self.redact(url)}"
@@ -188,7 +160,8 @@ class ApiClient:
             with self._send(method, url, params=params, json=body) as response:
                 text = self._read(response)
                 document = decode(text)
-                self._check(what, response, document, text)
+                if response.status_code not in also:
+                    self._check(what, response, document, text)
                 if document is None and (method == "GET" or text.strip()):
                     msg = f"{what}: the answer is not JSON: {self.told(service_words(None, text))}"
                     raise _TryAgain(msg)
@@ -196,24 +169,23 @@ class ApiClient:
 
         return self._retry(what, attempt, may_repeat)
 
-    def download(self, path: str, target: Path, params: Query | None = None) -> NotReady | None:
-        """Store the file behind a path or a link in `target`, following redirects to storage.
+    def download(self, path: str | Callable[[], str], target: Path) -> NotReady | None:
+        """Store the file behind a path in `target`, following redirects to storage.
 
-        Credentials are sent to the API's own origin only. A link that has expired is asked for
-        again, because each attempt begins at `path`.
+        `path` may be a function that asks the service for a link: each attempt begins with a fresh
+        one, because links expire. Credentials are sent to the API's own origin only.
         """
-        url = self.url(path)
-        what = f"GET {self.redact(url)}"
+        what = "GET the result file" if callable(path) else f"GET {self.redact(self.url(path))}"
 
         def attempt() -> NotReady | None:
-            with self._follow(url, params) as response:
+            with self._follow(self.url(path() if callable(path) else path)) as response:
                 if response.status_code == 202:
                     return NotReady(decode(self._read(response)))
                 if response.status_code != 200:
                     text = self._read(response)
-                    if origin(response.url) != origin(self.base_url) and (
-                        400 <= response.status_code < 500
-                    ):
+                    alien = origin(response.url) != origin(self.base_url)
+                    refused = range(400, 500) if alien else (403, 404, 410)
+                    if (alien or callable(path)) and response.status_code in refused:
                         msg = f"{what}: the storage link was refused ({response.status_code})"
                         raise _TryAgain(msg)
                     self._check(what, response, decode(text), text)
@@ -297,21 +269,18 @@ class ApiClient:
         return response
 
     @contextlib.contextmanager
-    def _follow(self, url: str, params: Query | None) -> Iterator[requests.Response]:
+    def _follow(self, url: str) -> Iterator[requests.Response]:
         accept = {"Accept": "application/json, */*;q=0.5"}
         for _ in range(MAX_REDIRECTS):
             own = origin(url) == origin(self.base_url)
-            with self._send(
-                "GET", url, params=params, extra_headers=accept if own else {}
-            ) as answer:
+            if not (own or is_safe(url)):
+                msg = f"the download leads to {self.redact(url)}, which is not https"
+                raise Rejected(msg)
+            with self._send("GET", url, extra_headers=accept if own else {}) as answer:
                 if answer.status_code not in REDIRECTS or "Location" not in answer.headers:
                     yield answer
                     return
-                url, params = self._joined(answer.url, answer.headers["Location"]), None
-            scheme, host, _port = origin(url)
-            if scheme != "https" and not (scheme == "http" and is_loopback(host)):
-                msg = f"the download was redirected to {self.redact(url)}, which is not https"
-                raise Rejected(msg)
+                url = self._joined(answer.url, answer.headers["Location"])
         msg = f"the download was redirected more than {MAX_REDIRECTS} times"
         raise Rejected(msg)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tap_affiliate_reports.schema.columns import (
     ADDED,
+    ADDED_TO_FILES,
     Column,
     Kind,
     columns_of,
@@ -11,7 +12,6 @@ from tap_affiliate_reports.schema.columns import (
     kind_of,
     kind_of_property,
     property_schema,
-    unknown_column,
     unknown_columns,
 )
 from tap_affiliate_reports.schema.header import HeaderMatch, match_header, row_parser
@@ -19,6 +19,7 @@ from tap_affiliate_reports.schema.values import parser
 
 __all__ = [
     "ADDED",
+    "ADDED_TO_FILES",
     "Column",
     "HeaderMatch",
     "Kind",
@@ -30,6 +31,5 @@ __all__ = [
     "parser",
     "property_schema",
     "row_parser",
-    "unknown_column",
     "unknown_columns",
 ]

@@ -106,6 +106,25 @@ ADDED: Mapping[str, dict[str, Any]] = {
 }
 """The columns that the tap adds to every report stream: name -> JSON Schema."""
 
+ADDED_TO_FILES: Mapping[str, dict[str, Any]] = {
+    "_account": ADDED["_account"],
+    "_export_id": {
+        "type": "integer",
+        "description": "The export whose file the row comes from.",
+    },
+    "_completed_at": {
+        "type": "string",
+        "format": "date-time",
+        "description": "When the service finished that file.",
+    },
+    "_row_number": {
+        "type": "integer",
+        "description": "The row's place within its file, from 1.",
+    },
+    "_unparsed": ADDED["_unparsed"],
+}
+"""The columns that the tap adds to the rows of finished files: name -> JSON Schema."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -140,18 +159,19 @@ def columns_of(
     ]
 
 
-def unknown_column(name: str, position: int, taken: Iterable[str]) -> Column:
-    """Return the column for a name that only a file has; `position` counts from 1.
+def unknown_columns(
+    unknown: Iterable[tuple[int, str]], taken: Iterable[str], kinds: Sequence[Kind] = ()
+) -> list[Column]:
+    """Return a column for each (index in the file, name) of `HeaderMatch.unknown`, in order.
 
-    `taken` are the warehouse names in use beside those of ADDED.
+    `taken` are the names in use, those of the tap too; `kinds` are those of all the file's columns,
+    without which each is a string.
     """
-    return Column(_Names([*ADDED, *taken]).give(name, position), name, Kind.STRING)
-
-
-def unknown_columns(unknown: Iterable[tuple[int, str]], taken: Iterable[str]) -> list[Column]:
-    """Return a column for each (index in the file, name) of `HeaderMatch.unknown`, in order."""
-    names = _Names([*ADDED, *taken])
-    return [Column(names.give(name, index + 1), name, Kind.STRING) for index, name in unknown]
+    names = _Names(taken)
+    return [
+        Column(names.give(name, index + 1), name, kinds[index] if kinds else Kind.STRING)
+        for index, name in unknown
+    ]
 
 
 def property_schema(
@@ -173,9 +193,14 @@ def kind_of_property(schema: Mapping[str, Any]) -> Kind:
     return _KINDS.get((name, schema.get("format") if name == "string" else None), Kind.STRING)
 
 
-def json_schema(columns: Sequence[Column], *, singer_decimal: bool = False) -> dict[str, Any]:
-    """Return the JSON Schema of a report stream: the tap's own columns, then the report's."""
-    properties = {name: dict(schema) for name, schema in ADDED.items()}
+def json_schema(
+    columns: Sequence[Column],
+    added: Mapping[str, dict[str, Any]] = ADDED,
+    *,
+    singer_decimal: bool = False,
+) -> dict[str, Any]:
+    """Return the JSON Schema of a stream of files: the tap's own columns, then the file's."""
+    properties = {name: dict(schema) for name, schema in added.items()}
     for column in columns:
         properties[column.name] = property_schema(
             column.kind, column.description, singer_decimal=singer_decimal

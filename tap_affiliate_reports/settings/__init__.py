@@ -23,10 +23,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What holds for one report: its own options, else its source's settings."""
+    """What holds for one report: its own options, else its source's settings.
+
+    `interval` is the time that a row stands for, "" where that can't be chosen.
+    """
 
     window: str | None = None
     lookback: timedelta = timedelta(days=60)
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     primary_keys: tuple[str, ...] = ()
     mode: str = "export"
+    interval: str = ""

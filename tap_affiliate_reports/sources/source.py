@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
 from tap_affiliate_reports.exports.export import Limits
-from tap_affiliate_reports.exports.job import ExportSource
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource
 from tap_affiliate_reports.schema import Column
 from tap_affiliate_reports.settings import ReportOptions
 
@@ -32,7 +32,8 @@ class ReportSpec:
     """A report that is a stream: its id, the stream's name, and how it is to be loaded.
 
     `columns` and `has_dates` take the id and may ask the service, once. `allowed` is false where
-    the settings name other reports.
+    the settings name other reports. A file whose header has fewer than `least_columns` of them is
+    none of this report.
     """
 
     id: str
@@ -41,6 +42,31 @@ class ReportSpec:
     columns: Callable[[str], Sequence[Column]]
     has_dates: Callable[[str], bool]
     allowed: bool = True
+    least_columns: int = 1
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The finished exports of one kind, oldest first.
+
+    Others were finished at `held_back`, or later, that can't be loaded yet; None where there are
+    none.
+    """
+
+    jobs: Sequence[ExportJob]
+    held_back: datetime | None = None
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A stream of the rows of finished exports, whoever asked for them.
+
+    `finished` takes the moment from which they are wanted. `create` is asked for in each sync.
+    """
+
+    name: str
+    finished: Callable[[datetime], Finished]
+    create: Sequence[ExportRequest] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +110,10 @@ class Source(Protocol):
 
     def reports(self) -> Sequence[ReportSpec]:
         """Return the reports that can be exported."""
+        ...
+
+    def files(self) -> Sequence[FileSpec]:
+        """Return the streams of finished exports' rows."""
         ...
 
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:

@@ -1,10 +1,20 @@
-"""The streams: lists of an API, and reports made by exports."""
+"""The streams: lists of an API, reports made by exports, and the rows of finished exports."""
 
 from __future__ import annotations
 
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
-from tap_affiliate_reports.streams.base import ListStream
-from tap_affiliate_reports.streams.planning import Span
+from tap_affiliate_reports.streams.base import AffiliateStream, ListStream
+from tap_affiliate_reports.streams.files import FilesStream, newest_columns
 from tap_affiliate_reports.streams.report import ReportStream
+from tap_affiliate_reports.streams.table import Span, TableStream
 
-__all__ = ["ListStream", "ReportStream", "ReportWindowsStream", "Span"]
+__all__ = [
+    "AffiliateStream",
+    "FilesStream",
+    "ListStream",
+    "ReportStream",
+    "ReportWindowsStream",
+    "Span",
+    "TableStream",
+    "newest_columns",
+]

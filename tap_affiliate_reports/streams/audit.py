@@ -53,7 +53,7 @@ class ReportWindowsStream(AffiliateStream):
     """Written to by the report streams, each row right after its window's last one."""
 
     def __init__(self, tap: TapAffiliateReports) -> None:
-        super().__init__(tap, schema=_schema(), name=NAME)
+        super().__init__(tap, None, NAME, _schema())
         self.primary_keys = KEYS
         self._begun = False
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 
-from tap_affiliate_reports.errors import ENDS_THE_RUN, TapError
-from tap_affiliate_reports.sources.source import ListSpec
+from tap_affiliate_reports.errors import ENDS_THE_RUN, TapError, Unauthorized
+from tap_affiliate_reports.sources.source import ListSpec, Source
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -27,6 +27,12 @@ class AffiliateStream(Stream):
     """A stream whose expected errors are told to the tap and do not stop the other streams."""
 
     _tap: TapAffiliateReports
+
+    def __init__(
+        self, tap: TapAffiliateReports, source: Source | None, name: str, schema: dict[str, Any]
+    ) -> None:
+        self.source = source
+        super().__init__(tap, schema=schema, name=name)
 
     @property
     @override
@@ -55,9 +61,12 @@ class AffiliateStream(Stream):
     ) -> Generator[dict[str, Any], None, None]:
         try:
             self._tap.run.prepare()
-            yield from self._records(context, write_messages=write_messages)
+            if not self._tap.run.is_failed(self):
+                yield from self._records(context, write_messages=write_messages)
         except ENDS_THE_RUN:
             raise
+        except Unauthorized as error:
+            self._tap.run.refused(self.source, error)
         except TapError as error:
             self._tap.run.failed(self.name, error)
 
@@ -77,9 +86,9 @@ class AffiliateStream(Stream):
 class ListStream(AffiliateStream):
     """A list that the API answers at once."""
 
-    def __init__(self, tap: TapAffiliateReports, spec: ListSpec) -> None:
+    def __init__(self, tap: TapAffiliateReports, source: Source, spec: ListSpec) -> None:
         self._spec = spec
-        super().__init__(tap, schema=spec.schema, name=spec.name)
+        super().__init__(tap, source, spec.name, spec.schema)
         self.primary_keys = spec.primary_keys
         self.replication_key = spec.replication_key
 

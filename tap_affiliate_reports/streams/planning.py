@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from tap_affiliate_reports.errors import StreamError
 from tap_affiliate_reports.state import Ledger
+from tap_affiliate_reports.streams.table import FULL_TABLE, Span
 from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
 from tap_affiliate_reports.windows import plan, windows
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.report import ReportStream
-
-FULL_TABLE = "FULL_TABLE"
-
-
-@dataclass(frozen=True)
-class Span:
-    """The days to fetch, both inclusive, and the moment by which ages are counted."""
-
-    start: date
-    end: date
-    now: datetime
 
 
 class Planner:
@@ -75,6 +63,7 @@ class Planner:
             "timezone": str(getattr(zone, "name", zone)),
             "program_ids": [program for program in policy.programs if program],
             "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
+            "interval": options.interval,
             "mode": "" if options.mode == "export" else options.mode,
             "primary_keys": list(options.primary_keys),
         }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,18 +13,14 @@ from tap_affiliate_reports.errors import DamagedFile, FileError, KeyViolation
 from tap_affiliate_reports.exports.export import Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.formats import Summary
-from tap_affiliate_reports.schema import ADDED, Column, match_header, row_parser
+from tap_affiliate_reports.schema import ADDED, match_header, row_parser
 from tap_affiliate_reports.state import Ledger, to_timestamp
 from tap_affiliate_reports.windows import Freshness, Window
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.report import ReportStream
 
-# Between two looks at the exports that are under way, this many rows are emitted.
-TICK_ROWS = 500
-
 logger = logging.getLogger(__name__)
-RowParser = Callable[[Sequence[str]], tuple[dict[str, Any], dict[str, str] | None]]
 
 
 @dataclass
@@ -54,7 +49,7 @@ class Partition:
 class WindowLoad:
     """One window to load in this sync: its export, and its file as records and state.
 
-    `before` is what the ledger had of it. A refreshed window was loaded before, with the same days.
+    `before` is what the ledger had of it.
     """
 
     def __init__(
@@ -63,7 +58,6 @@ class WindowLoad:
         self.stream = stream
         self.partition = partition
         self.window = window
-        self.is_refresh = is_refresh
         self.before = before = partition.ledger.windows.get(window.slot)
         same_days = before is not None and (before.start, before.end) == (window.start, window.end)
         options = stream.report.options
@@ -83,8 +77,8 @@ class WindowLoad:
             check=self._check,
             known_job=before.job if before and (same_days or window.is_snapshot) else "",
             was_loaded=before is not None and before.refreshed_at is not None,
+            is_refresh=is_refresh,
         )
-        self.format = stream.source.exports.format_of(self.export.request)
 
     def records(self, result: ResultFile) -> Iterator[dict[str, Any]]:
         """Yield the file's rows, then those that vanished; state is written around them."""
@@ -98,36 +92,16 @@ class WindowLoad:
         stream.extracted_at = stream.clock.now()
         ledger.begin(self.window, summary.rows, result.job.id)
         stream.write_state()
-        parse = self._row_parser(summary)
-        misfits_of: Counter[str] = Counter()
-        for number, row in enumerate(self.format.read_rows(result.path, summary.header), 1):
-            values, misfits = parse(row)
-            record = {**constants, **values}
-            record["_row_number"] = number
-            if misfits:
-                record["_unparsed"] = misfits
-                misfits_of.update(misfits.keys())
-            yield record
-            if number % TICK_ROWS == 0:
-                stream.flow.tick()
+        unparsed = yield from stream.rows(self.export, result, constants)
         vanished = 0
         for vanished, record in enumerate(self._vanished(summary.rows, constants), 1):  # noqa: B007
             yield record
-        for name, count in misfits_of.items():
-            logger.warning("%s: %d values of %s do not fit its type and are kept in _unparsed",
-                           self.export, count, name)  # fmt: skip
-        seconds = result.seconds_waited + stream.clock.monotonic() - began
-        stream.audit.write(self._audit(result, vanished, misfits_of.total(), seconds))
+        reading = stream.clock.monotonic() - began
+        stream.audit.write(self._audit(result, vanished, unparsed, result.seconds_waited + reading))
         self._finish(result)
-        stream.totals.done += 1
-        stream.totals.rows += summary.rows
         stream.totals.vanished += vanished
-        stream.totals.unparsed += misfits_of.total()
-        logger.info(
-            "loaded %s: %d rows, %d bytes, job %s, waited %.1f s, read %.1f s",
-            self.export, summary.rows, summary.size, result.job.id or "none",
-            result.seconds_waited, seconds - result.seconds_waited,
-        )  # fmt: skip
+        stream.totals.unparsed += unparsed
+        stream.loaded(self.export, result, reading)
 
     def _is_fresh(self, finished_at: datetime, now: datetime) -> bool:
         # Whatever the rules say, an older file never replaces a newer one.
@@ -148,7 +122,7 @@ class WindowLoad:
         What the warehouse may hold stays as the ledger has it.
         """
         job = self.export.job
-        if self.export.step is not Step.DONE and job and job.id and not self.is_refresh:
+        if self.export.step is not Step.DONE and job and job.id and not self.export.is_refresh:
             self.partition.ledger.begin(self.window, 0, job.id)
 
     # Around the rows
@@ -223,9 +197,10 @@ class WindowLoad:
     def _check(self, path: Path, summary: Summary) -> None:
         """Refuse a file that is none of this report's, or whose keys are null or repeat."""
         match = match_header(summary.header, self.stream.columns)
-        if summary.header and not match.found:
+        if summary.header and len(match.found) < self.stream.report.least_columns:
             names = [name[:60] for name in summary.header[:5]]
-            msg = f"no column of the file is one of the report's: {names}"
+            few = "no column" if not match.found else f"only {len(match.found)} columns"
+            msg = f"{few} of the file can be one of the report's: {names}"
             raise DamagedFile(msg)
         keys = self.stream.report.options.primary_keys
         if not keys or "_row_number" in keys:
@@ -239,7 +214,8 @@ class WindowLoad:
             selected=own,
         )
         seen: set[tuple[Any, ...]] = set()
-        for number, row in enumerate(self.format.read_rows(path, summary.header), 1):
+        rows = self.stream.source.exports.format_of(self.export.request)
+        for number, row in enumerate(rows.read_rows(path, summary.header), 1):
             values, _ = parse(row)
             key = tuple(values[name] for name in own)
             if None in key or key in seen:
@@ -248,18 +224,3 @@ class WindowLoad:
                 msg = f"{self.export}: the primary_keys are {what} in row {number}: {told}"
                 raise KeyViolation(msg)
             seen.add(key)
-
-    def _row_parser(self, summary: Summary) -> RowParser:
-        match = match_header(summary.header, self.stream.columns)
-        if summary.header:
-            self.stream.warn_of_missing(self.export, match.missing)
-        added: Sequence[Column] = ()
-        if match.unknown and summary.rows:
-            added = self.stream.add_columns(self.export, match.unknown)
-        return row_parser(
-            match,
-            added,
-            timezone=self.stream.source.zone,
-            singer_decimal=self.stream.singer_decimal,
-            selected=self.stream.selected_columns,
-        )

@@ -13,11 +13,12 @@ from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.export import Limits
 from tap_affiliate_reports.http import ApiClient
 from tap_affiliate_reports.settings import ReportOptions
-from tap_affiliate_reports.sources.impact.api import ImpactApi, text_of
+from tap_affiliate_reports.sources.documents import text_of
+from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.impact.exports import ImpactExports
 from tap_affiliate_reports.sources.impact.lists import ImpactLists
 from tap_affiliate_reports.sources.impact.reports import ImpactReports, stream_name
-from tap_affiliate_reports.sources.source import ListSpec, Policy, ReportSpec
+from tap_affiliate_reports.sources.source import FileSpec, ListSpec, Policy, ReportSpec
 
 API_URL = "https://api.impact.com"
 API_VERSION = "16"
@@ -89,6 +90,10 @@ class ImpactSource:
             )
             for report in self._reports.exportable
         ]
+
+    def files(self) -> Sequence[FileSpec]:
+        """There are none: what others exported names neither its report nor its days."""
+        return ()
 
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:
         """Fetch what the columns of these reports need, side by side."""

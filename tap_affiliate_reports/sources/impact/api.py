@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -14,25 +14,10 @@ import pendulum
 
 from tap_affiliate_reports.errors import Forbidden, NotFound, Rejected, SettingsError
 from tap_affiliate_reports.http import ApiClient
-from tap_affiliate_reports.schema import Kind, parser
 from tap_affiliate_reports.settings import parse_zone
+from tap_affiliate_reports.sources.documents import number, text_of
 
 logger = logging.getLogger(__name__)
-# The account's zone, which is asked of the service, has no part in it.
-_whole_number = parser(Kind.INTEGER, timezone=pendulum.UTC)
-Document = Mapping[str, Any]
-
-
-def text_of(value: Any) -> str:
-    """Return an API value as text; every one of them may come as a string, "" being none."""
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def is_true(value: Any) -> bool:
-    """Tell whether an API value says true."""
-    return text_of(value).strip().lower() in {"true", "1"}
 
 
 @dataclass
@@ -86,7 +71,7 @@ class ImpactApi:
             yield items
             link = text_of(envelope.get("@nextpageuri"))
             url = self.client.url(link, page=url) if link else ""
-        total = self.number(envelope.get("@total"))
+        total = number(envelope.get("@total"))
         if if_cut and total is not None and count != total:
             msg = f"{where}: {count} of {total} {key} were given: {if_cut}"
             raise Rejected(msg)
@@ -107,38 +92,3 @@ class ImpactApi:
             why = str(error)
         logger.warning("impact.timezone is not set and %s; days are taken in UTC", why)
         return pendulum.UTC
-
-    @cached_property
-    def _parsers(self) -> dict[Kind, Callable[[str], Any]]:
-        return {kind: parser(kind, timezone=self.zone, singer_decimal=False) for kind in Kind}
-
-    def typed(self, document: Document, columns: Mapping[str, Kind]) -> dict[str, Any]:
-        """Return a document as a record; what does not fit its type goes to `_unparsed`."""
-        record: dict[str, Any] = {"_account": self.account}
-        unparsed = {}
-        for name, kind in columns.items():
-            text = text_of(document.get(name)).replace("\0", "")
-            record[name] = None
-            if text:
-                try:
-                    record[name] = self._parsers[kind](text)
-                except ValueError:
-                    unparsed[name] = text
-        if unparsed:
-            record["_unparsed"] = unparsed
-        return record
-
-    def number(self, value: Any) -> int | None:
-        """Return a whole number; None where there is none."""
-        try:
-            return int(_whole_number(text_of(value)))
-        except ValueError:
-            return None
-
-    def moment(self, value: Any) -> datetime | None:
-        """Return a moment in UTC; one without an offset is in the account's zone."""
-        try:
-            moment = pendulum.parse(self._parsers[Kind.DATETIME](text_of(value)))
-        except ValueError:
-            return None
-        return moment if isinstance(moment, pendulum.DateTime) else None

@@ -14,7 +14,8 @@ from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
 from tap_affiliate_reports.formats import ResultFormat, delimited, records
 from tap_affiliate_reports.http import NotReady, disk, remaining
-from tap_affiliate_reports.sources.impact.api import ImpactApi, text_of
+from tap_affiliate_reports.sources.documents import moment, number, text_of
+from tap_affiliate_reports.sources.impact.api import ImpactApi
 
 # The vendor's words for a job's state.
 STATES = {
@@ -36,6 +37,7 @@ class ImpactExports:
     """Schedules, polls, replays and downloads the exports of one account."""
 
     api: ImpactApi
+    replays = True
 
     def server_now(self) -> datetime:
         """Return the present moment by the service's Date headers."""
@@ -67,7 +69,7 @@ class ImpactExports:
             job_id,
             JobState.RUNNING,
             word=text_of(answer.get("Status")),
-            exports_left=self.api.number(remaining(reply.headers)),
+            exports_left=number(remaining(reply.headers)),
         )
 
     def poll(self, job_id: str) -> ExportJob:
@@ -103,9 +105,9 @@ class ImpactExports:
             state=state,
             word=word,
             message=self.api.client.told(text_of(document.get("StatusMessage"))),
-            finished_at=self.api.moment(document.get("CompletedDate")),
-            records=self.api.number(document.get("RecordsProcessed")),
-            percent=self.api.number(document.get("PercentageComplete")),
+            finished_at=moment(document.get("CompletedDate"), self.api.zone),
+            records=number(document.get("RecordsProcessed")),
+            percent=number(document.get("PercentageComplete")),
         )
 
     def _run(self, request: ExportRequest) -> Iterator[dict[str, Any]]:

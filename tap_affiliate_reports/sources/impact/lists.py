@@ -10,7 +10,8 @@ from typing import Any
 
 from tap_affiliate_reports.errors import ApiError
 from tap_affiliate_reports.schema import ADDED, Kind, property_schema
-from tap_affiliate_reports.sources.impact.api import ImpactApi, text_of
+from tap_affiliate_reports.sources.documents import Document, text_of, typed
+from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.impact.reports import ImpactReports
 from tap_affiliate_reports.sources.source import ListSpec
 
@@ -98,7 +99,7 @@ class ImpactLists:
 
     def _reports(self, _bookmark: str | None) -> Iterator[dict[str, Any]]:
         for report in self.reports.listed:
-            record = self.api.typed(report, REPORTS)
+            record = self._typed(report, REPORTS)
             record["Id"] = record["Id"] or record["RunUri"] or record["Name"] or ""
             yield record
 
@@ -110,7 +111,7 @@ class ImpactLists:
             except ApiError as error:
                 logger.warning("report_metadata: %s is left out: %s", report, error)
                 continue
-            record = self.api.typed(document, METADATA) | {"Id": report}
+            record = self._typed(document, METADATA) | {"Id": report}
             for name, keys in METADATA_LISTS.items():
                 listed = document.get(name)
                 record[name] = [
@@ -131,8 +132,11 @@ class ImpactLists:
         for job in [
             job for page in self.api.pages(self.api.path("Jobs"), "Jobs", params) for job in page
         ]:
-            record = self.api.typed(job, JOBS) if isinstance(job, dict) else {"Id": None}
+            record = self._typed(job, JOBS) if isinstance(job, dict) else {"Id": None}
             if record["Id"]:
                 yield {"_unparsed": None, **record}
             else:
                 logger.warning("jobs: a job without an Id is left out")
+
+    def _typed(self, document: Document, columns: Mapping[str, Kind]) -> dict[str, Any]:
+        return {"_account": self.api.account, **typed(document, columns, self.api.zone)}

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 from tap_affiliate_reports.errors import ApiError, Rejected, SettingsError, Unauthorized
 from tap_affiliate_reports.schema import Column, columns_of
-from tap_affiliate_reports.sources.impact.api import Document, ImpactApi, is_true, text_of
+from tap_affiliate_reports.sources.documents import Document, is_true, text_of
+from tap_affiliate_reports.sources.impact.api import ImpactApi
 
 METADATA_THREADS = 5
 

@@ -1,0 +1,68 @@
+"""Values of an API's JSON documents, which may come as text whatever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Any
+
+import pendulum
+
+from tap_affiliate_reports.schema import Kind, parser
+
+Document = Mapping[str, Any]
+
+
+def text_of(value: Any) -> str:
+    """Return an API value as text; every one of them may come as a string, "" being none."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_true(value: Any) -> bool:
+    """Tell whether an API value says true."""
+    return text_of(value).strip().lower() in {"true", "1"}
+
+
+def number(value: Any) -> int | None:
+    """Return a whole number; None where there is none."""
+    try:
+        return int(_parser(Kind.INTEGER, pendulum.UTC)(text_of(value)))
+    except ValueError:
+        return None
+
+
+def moment(value: Any, zone: tzinfo) -> datetime | None:
+    """Return a moment in UTC; one without an offset is in the zone."""
+    try:
+        parsed = pendulum.parse(_parser(Kind.DATETIME, zone)(text_of(value)))
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, pendulum.DateTime) else None
+
+
+def typed(document: Document, columns: Mapping[str, Kind], zone: tzinfo) -> dict[str, Any]:
+    """Return the columns of a document, typed; what does not fit its type goes to `_unparsed`.
+
+    `_unparsed` is there only where it is needed.
+    """
+    record: dict[str, Any] = {}
+    unparsed = {}
+    for name, kind in columns.items():
+        text = text_of(document.get(name)).replace("\0", "")
+        record[name] = None
+        if text:
+            try:
+                record[name] = _parser(kind, zone)(text)
+            except ValueError:
+                unparsed[name] = text
+    if unparsed:
+        record["_unparsed"] = unparsed
+    return record
+
+
+@lru_cache(maxsize=64)
+def _parser(kind: Kind, zone: tzinfo) -> Callable[[str], Any]:
+    return parser(kind, timezone=zone)

@@ -1,0 +1,197 @@
+"""The streams of finished exports: the rows of every file that is not loaded yet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, time, timezone
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.exports.download import download_whole
+from tap_affiliate_reports.exports.export import LOADED_BEFORE, Export, ResultFile
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
+from tap_affiliate_reports.formats import Summary
+from tap_affiliate_reports.http import NotReady
+from tap_affiliate_reports.schema import ADDED_TO_FILES, Column, match_header, unknown_columns
+from tap_affiliate_reports.sources.source import FileSpec, Source
+from tap_affiliate_reports.state import FileLedger, to_timestamp
+from tap_affiliate_reports.streams.table import FULL_TABLE, Span, TableStream
+from tap_affiliate_reports.windows import day_end
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_affiliate_reports.tap import TapAffiliateReports
+
+LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
+def newest_columns(source: Source, spec: FileSpec, spool: Path) -> Sequence[Column]:
+    """Return the columns of the newest finished file, none where there is no file."""
+    jobs = spec.finished(LONG_AGO).jobs
+    if not jobs:
+        return ()
+    export = _export(spec.name, jobs[-1])
+    target = spool / f"{spec.name}.part"
+    landed = download_whole(source.exports, export, jobs[-1], target)
+    if isinstance(landed, NotReady):
+        return ()
+    target.unlink()
+    return _columns(landed[1].header, landed[1])
+
+
+def _columns(header: Sequence[str], summary: Summary) -> list[Column]:
+    named = unknown_columns(enumerate(header), ADDED_TO_FILES, summary.kinds)
+    # What a file calls a column is not kept, so its own name is its source.
+    return [Column(column.name, column.name, column.kind) for column in named]
+
+
+def _export(stream: str, job: ExportJob) -> Export:
+    return Export(
+        stream=stream,
+        window=f"export {job.id}",
+        request=ExportRequest(stream),
+        is_fresh=lambda finished_at, now: True,  # noqa: ARG005 # a finished file never changes
+        check=lambda path, summary: None,  # noqa: ARG005
+        known_job=job.id,
+        fetch_only=True,
+    )
+
+
+class FilesStream(TableStream):
+    """The rows of every finished export of one kind, each file once."""
+
+    UNIT = "files"
+
+    def __init__(
+        self,
+        tap: TapAffiliateReports,
+        source: Source,
+        spec: FileSpec,
+        columns: Sequence[Column],
+        *,
+        singer_decimal: bool,
+    ) -> None:
+        self.spec = spec
+        self._ledger = FileLedger({}, LONG_AGO)
+        # What was finished at this moment, or later, is not all loaded in this sync.
+        self._held_back: datetime | None = None
+        # Which of this sync's exports loads which of the service's.
+        self._claims: dict[str, str] = {}
+        super().__init__(
+            tap, source, spec.name, columns, added=ADDED_TO_FILES, singer_decimal=singer_decimal
+        )
+
+    @override
+    def _keys(self) -> tuple[Sequence[str], str | None]:
+        return ("_account", "_export_id", "_row_number"), "_completed_at"
+
+    @override
+    def bookmark(self) -> str:
+        return to_timestamp(self._ledger.bookmark) if self._ledger.bookmark else ""
+
+    @override
+    def names_of(self, header: Sequence[str]) -> Sequence[str]:
+        return [column.name for column in unknown_columns(enumerate(header), ADDED_TO_FILES)]
+
+    # Planning
+
+    @override
+    def plan(self, span: Span) -> list[Export]:
+        start = datetime.combine(span.start, time.min, tzinfo=self.source.zone)
+        state = self.get_context_state(None)
+        if self.replication_method == FULL_TABLE:
+            state.pop("loaded", None)
+            state.pop("replication_key_value", None)
+        self._ledger = FileLedger(state, start)
+        finished = self.spec.finished(self._ledger.since)
+        self._held_back = finished.held_back
+        until = day_end(span.end, self.source.zone) if span.is_end_set else None
+        for job in finished.jobs:
+            at = job.finished_at
+            if at is None or (until is not None and at >= until):
+                continue
+            if self._ledger.wants(job.id, at):
+                export = _export(self.name, job)
+                export.check, export.job = self._check, job
+                self._claims[job.id] = export.window
+                self.exports.append(export)
+            else:
+                self.totals.left_alone += 1
+        for number, request in enumerate(self.spec.create, 1):
+            label = f"create {number}"
+            export = Export(
+                stream=self.name,
+                window=label,
+                request=request,
+                is_fresh=lambda finished_at, now: True,  # noqa: ARG005
+                check=self._check,
+                is_wanted=partial(self._is_wanted, label),
+            )
+            self.exports.append(export)
+        return self.exports
+
+    def _is_wanted(self, label: str, job: ExportJob) -> bool:
+        """Tell of a created export whether it is loaded, or will be, as one that was listed."""
+        if job.id not in self._ledger.loaded and self._claims.setdefault(job.id, label) == label:
+            return True
+        self.logger.warning(
+            "%s %s: the service answered with export %s, finished %s, which is loaded already: "
+            "other parameters make a new one", self.name, label, job.id, job.finished_at,
+        )  # fmt: skip
+        return False
+
+    def _check(self, _path: Path, summary: Summary) -> None:
+        """Refuse a file that can't be one of this kind."""
+        match = match_header(self.names_of(summary.header), self.columns)
+        if summary.header and self.columns and not match.found:
+            names = [name[:60] for name in summary.header[:5]]
+            msg = f"no column of the file is one of those before: {names}"
+            raise DamagedFile(msg)
+
+    # Emitting
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        try:
+            for export in list(self.exports):
+                result = self.flow.take(export)
+                if result is not None:
+                    yield from self._file(export, result)
+                    self.flow.release(export)
+                elif export.left_because == LOADED_BEFORE:
+                    self.exports.remove(export)
+                    self.totals.left_alone += 1
+                else:
+                    self._hold_back(export)
+                    self.left_as_it_is(export)
+        finally:
+            self.flow.abandon(self.name)
+
+    def _hold_back(self, export: Export) -> None:
+        at = export.job.finished_at if export.job else None
+        if at is not None:
+            self._held_back = at if self._held_back is None else min(self._held_back, at)
+
+    def _file(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
+        began = self.clock.monotonic()
+        self.extracted_at = self.clock.now()
+        constants = {
+            "_account": self.source.account,
+            "_export_id": int(result.job.id),
+            "_completed_at": to_timestamp(result.finished_at),
+            "_row_number": 0,
+            "_unparsed": None,
+        }
+        self.totals.unparsed += yield from self.rows(export, result, constants)
+        self._ledger.note(result.job.id, result.finished_at, self._held_back)
+        self.write_state()
+        self.loaded(export, result, self.clock.monotonic() - began)

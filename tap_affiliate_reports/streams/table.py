@@ -1,0 +1,316 @@
+"""What all streams share whose rows come from result files: their columns, and row -> record."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib import Metadata, RecordMessage
+
+from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.exports.export import Export, ResultFile
+from tap_affiliate_reports.exports.flow import ExportFlow
+from tap_affiliate_reports.schema import (
+    Column,
+    Kind,
+    json_schema,
+    match_header,
+    row_parser,
+    unknown_columns,
+)
+from tap_affiliate_reports.sources.source import Source
+from tap_affiliate_reports.streams.base import AffiliateStream
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog
+
+    from tap_affiliate_reports.tap import TapAffiliateReports
+
+FULL_TABLE = "FULL_TABLE"
+# Between two looks at the exports that are under way, this many rows are emitted.
+TICK_ROWS = 500
+
+
+@dataclass(frozen=True)
+class Span:
+    """The days to fetch, both inclusive, and the moment by which ages are counted.
+
+    `is_end_set` says that the last day is a setting, not the last one that is over.
+    """
+
+    start: date
+    end: date
+    now: datetime
+    is_end_set: bool = False
+
+
+@dataclass
+class Totals:
+    """What a stream did in this sync, for the table at its end."""
+
+    done: int = 0
+    left: int = 0
+    left_alone: int = 0
+    rows: int = 0
+    vanished: int = 0
+    unparsed: int = 0
+    left_because: str = ""
+    left_for_quota: bool = False
+
+
+class TableStream(AffiliateStream):
+    """The rows of result files; `added` are the columns that the tap gives each row."""
+
+    source: Source
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    # What one file of the stream stands for, in the log.
+    UNIT = "windows"
+    SUMMARY = (
+        f"{'stream':40} {'done':>5} {'left':>5} {'rows':>9} {'vanished':>8} {'unparsed':>8} "
+        f"{'exports':>7} bookmark"
+    )
+
+    def __init__(
+        self,
+        tap: TapAffiliateReports,
+        source: Source,
+        name: str,
+        columns: Sequence[Column],
+        *,
+        added: Mapping[str, dict[str, Any]],
+        singer_decimal: bool,
+    ) -> None:
+        self.columns = list(columns)
+        self.added = added
+        self.singer_decimal = singer_decimal
+        self.totals = Totals()
+        self.exports: list[Export] = []
+        # Set for each file before its first record.
+        self.extracted_at: datetime | None = None
+        self._warned: set[str] = set()
+        super().__init__(tap, source, name, self._json_schema())
+        self._set_keys()
+
+    # What each kind of stream says
+
+    @abstractmethod
+    def _keys(self) -> tuple[Sequence[str], str | None]:
+        """Return the primary keys and the replication key."""
+
+    @override
+    @abstractmethod
+    def get_records(self, context: Context | None) -> Iterable[Record]: ...
+
+    @abstractmethod
+    def plan(self, span: Span) -> list[Export]:
+        """Decide what to load in this sync, in the order of loading."""
+
+    @abstractmethod
+    def bookmark(self) -> str:
+        """Return how far the stream is complete, for the table at the end."""
+
+    def names_of(self, header: Sequence[str]) -> Sequence[str]:
+        """Return what the names of a file's header are called in the source of a column."""
+        return header
+
+    def note_jobs(self) -> None:
+        """Note the jobs under way in the state, where that helps a next sync."""
+
+    # What the framework asks
+
+    def _set_keys(self) -> None:
+        self.primary_keys, self.replication_key = self._keys()
+        if self.replication_key is None:
+            self.forced_replication_method = FULL_TABLE
+        for column in {*self.added, *self.primary_keys}:
+            entry = self.metadata.setdefault(("properties", column), Metadata())
+            entry.inclusion, entry.selected = Metadata.InclusionType.AUTOMATIC, None
+        self._mask = None
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        super().apply_catalog(catalog)
+        # The catalog decides what is selected and how it is replicated. Its schema is in the
+        # columns already, and a cached one must not bring back old keys.
+        self._input_schema = None
+        self._metadata = None
+        self._set_keys()
+
+    @override
+    def _records(
+        self, context: Context | None, *, write_messages: bool
+    ) -> Iterator[dict[str, Any]]:
+        if self.ABORT_AT_RECORD_COUNT == 1:
+            # A connection test: the credentials and the columns have been seen.
+            return
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for index, record in enumerate(self.get_records(context)):
+                self._check_max_record_limit(current_record_index=index)
+                if write_messages and self.selected:
+                    self._write_record_message(record)
+                counter.increment()
+                yield record
+
+    @override
+    def _write_record_message(self, record: Record) -> None:
+        # Deselected columns were never parsed, and every value has its type already.
+        for stream_map in self.stream_maps:
+            self._write(stream_map.stream_alias, stream_map.transform(record))
+
+    def _write(self, alias: str, record: Record | None) -> None:
+        if record is not None:
+            self._tap.write_message(
+                RecordMessage(
+                    stream=alias,
+                    record=record,
+                    version=self._stream_version,
+                    time_extracted=self.extracted_at,
+                )
+            )
+
+    def write_state(self) -> None:
+        """Write a STATE message, unless nothing changed since the last one."""
+        kinds = self.stream_state.setdefault("columns", {})
+        kinds.update((column.name, column.kind.value) for column in self.columns)
+        self._tap.write_state()
+
+    # A sync
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that was handed in."""
+        return self._tap.clock
+
+    @property
+    def flow(self) -> ExportFlow:
+        """The queue that this stream shares with the others of its source."""
+        return self._tap.run.flow(self.source)
+
+    def rows(
+        self, export: Export, result: ResultFile, constants: Mapping[str, Any]
+    ) -> Generator[dict[str, Any], None, int]:
+        """Yield the rows of a file as records, and return how many values did not fit.
+
+        `constants` are the added columns, the same in all rows but for `_row_number`.
+        """
+        summary = result.summary
+        match = match_header(self.names_of(summary.header), self.columns)
+        if summary.header:
+            self._warn_of_missing(export, match.missing)
+        new: Sequence[Column] = ()
+        if match.unknown and summary.rows:
+            new = self._add_columns(export, match.unknown, summary.kinds)
+        parse = row_parser(
+            match,
+            new,
+            timezone=self.source.zone,
+            singer_decimal=self.singer_decimal,
+            selected=self.selected_columns,
+        )
+        misfits_of: Counter[str] = Counter()
+        rows = self.source.exports.format_of(export.request).read_rows(result.path, summary.header)
+        for number, row in enumerate(rows, 1):
+            values, misfits = parse(row)
+            record = {**constants, **values}
+            record["_row_number"] = number
+            if misfits:
+                record["_unparsed"] = misfits
+                misfits_of.update(misfits.keys())
+            yield record
+            if number % TICK_ROWS == 0:
+                self._tap.run.tick()
+        for name, count in misfits_of.items():
+            self.logger.warning(
+                "%s: %d values of %s do not fit its type and are kept in _unparsed",
+                export, count, name,
+            )  # fmt: skip
+        return misfits_of.total()
+
+    def left_as_it_is(self, export: Export) -> None:
+        """Count an export that was not to be had in this run."""
+        self.totals.left += 1
+        self.totals.left_because = export.left_because
+        self.totals.left_for_quota = self.totals.left_for_quota or export.left_for_quota
+
+    def loaded(self, export: Export, result: ResultFile, reading: float) -> None:
+        """Count a file that is in, and tell of it; `reading` is in seconds."""
+        self.totals.done += 1
+        self.totals.rows += result.summary.rows
+        self.logger.info(
+            "loaded %s: %d rows, %d bytes, job %s, waited %.1f s, read %.1f s",
+            export, result.summary.rows, result.summary.size, result.job.id or "none",
+            result.seconds_waited, reading,
+        )  # fmt: skip
+
+    def summary(self) -> str:
+        """Return this stream's line of the table at the end of a sync."""
+        totals = self.totals
+        left = len(self.exports) - totals.done
+        spent = sum(export.exports_spent for export in self.exports)
+        return (
+            f"{self.name:40} {totals.done:>5} {left:>5} {totals.rows:>9} {totals.vanished:>8} "
+            f"{totals.unparsed:>8} {spent:>7} {self.bookmark() or '-'}"
+        )
+
+    # Columns
+
+    @property
+    def selected_columns(self) -> set[str]:
+        """The names of the file's columns that are selected."""
+        mask = self.mask
+        return {c.name for c in self.columns if mask[("properties", c.name)]}
+
+    def _json_schema(self) -> dict[str, Any]:
+        return json_schema(self.columns, self.added, singer_decimal=self.singer_decimal)
+
+    def _warn_of_missing(self, export: Export, missing: Sequence[Column]) -> None:
+        """Tell once of each column that a file lacks."""
+        names = [column.name for column in missing if column.name not in self._warned]
+        if names:
+            self._warned.update(names)
+            self.logger.warning("%s: not in the file, so null: %s", export, ", ".join(names))
+
+    def _add_columns(
+        self, export: Export, unknown: Sequence[tuple[int, str]], kinds: Sequence[Kind]
+    ) -> Sequence[Column]:
+        """Add what only a file has, by a new SCHEMA message."""
+        added = unknown_columns(unknown, self.schema["properties"], kinds)
+        told = ", ".join(f"{column.name} ({column.kind.value})" for column in added)
+        self.logger.warning("%s: new columns: %s", export, told)
+        self.set_columns([*self.columns, *added])
+        self._write_schema_message()
+        return added
+
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Make these the stream's columns, for whatever is emitted from now on."""
+        self.columns = list(columns)
+        self._schema = self._json_schema()
+        self._tap.register(self)
+        self._stream_maps = None
+
+    def keep_types(self) -> None:
+        """Keep the type that each column had when it was first loaded, as the state tells it."""
+        kept = self.tap_state.get("bookmarks", {}).get(self.name, {}).get("columns") or {}
+        columns = []
+        for column in self.columns:
+            kind = kept.get(column.name, column.kind.value)
+            if kind != column.kind.value:
+                self.logger.warning(
+                    "%s: the type of %s is now %s; it stays %s until a full refresh",
+                    self.name, column.name, column.kind.value, kind,
+                )  # fmt: skip
+            columns.append(Column(column.name, column.source, Kind(kind), column.description))
+        if columns != self.columns:
+            self.set_columns(columns)
