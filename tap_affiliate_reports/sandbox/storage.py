@@ -23,6 +23,7 @@ class Storage:
         self.url = ""
         self._key = secrets.token_bytes(32)
         self._files: dict[str, tuple[float, str, Content]] = {}
+        self._tidy_at = 64
         self._lock = threading.Lock()
 
     def sign(self, name: str, content: Content, seconds: float) -> str:
@@ -30,8 +31,11 @@ class Storage:
         now = self.now().timestamp()
         token, until = secrets.token_urlsafe(16), int(now + seconds)
         with self._lock:
-            live = {key: file for key, file in self._files.items() if now < file[0]}
-            self._files = {**live, token: (until, name, content)}
+            # Seldom: a long list signs a link for each of its exports.
+            if len(self._files) >= self._tidy_at:
+                self._files = {key: file for key, file in self._files.items() if now < file[0]}
+                self._tidy_at = 2 * len(self._files) + 64
+            self._files[token] = (until, name, content)
         expires = str(until)
         query = urlencode({"X-Signature": self._signature(token, expires), "Expires": expires})
         return f"{self.url}/storage/{token}?{query}"
