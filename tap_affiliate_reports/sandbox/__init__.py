@@ -12,17 +12,23 @@ from tap_affiliate_reports.sandbox.faults import (
     reset,
     status,
 )
+from tap_affiliate_reports.sandbox.hienergy import HiEnergySandbox, SandboxExport
 from tap_affiliate_reports.sandbox.impact import Attribute, Job, Report
+from tap_affiliate_reports.sandbox.instal import InstalSandbox, Task
 from tap_affiliate_reports.sandbox.message import LoggedRequest, Response
 from tap_affiliate_reports.sandbox.sandbox import Sandbox
 
 __all__ = [
     "Attribute",
+    "HiEnergySandbox",
+    "InstalSandbox",
     "Job",
     "LoggedRequest",
     "Report",
     "Response",
     "Sandbox",
+    "SandboxExport",
+    "Task",
     "body",
     "close",
     "cut",

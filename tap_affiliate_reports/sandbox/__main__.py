@@ -23,12 +23,16 @@ def main() -> None:
     parser.add_argument("--timezone", default="America/New_York", help="the account's zone")
     options = vars(parser.parse_args())
     with Sandbox(**options) as sandbox:
-        impact = sandbox.impact
-        sys.stdout.write(
-            f"impact.api_url      {sandbox.url}\n"
-            f"impact.account_sid  {impact.account_sid}\n"
-            f"impact.auth_token   {impact.auth_token}\n"
-        )
+        settings = {
+            "impact.api_url": sandbox.base_url("impact"),
+            "impact.account_sid": sandbox.impact.account_sid,
+            "impact.auth_token": sandbox.impact.auth_token,
+            "hienergy.api_url": sandbox.base_url("hienergy"),
+            "hienergy.api_key": sandbox.hienergy.api_key,
+            "instal.api_url": sandbox.base_url("instal"),
+            "instal.auth_token": sandbox.instal.auth_token,
+        }
+        sys.stdout.writelines(f"{name:<20}{value}\n" for name, value in settings.items())
         sys.stdout.flush()
         try:
             threading.Event().wait()

@@ -18,6 +18,17 @@ from tap_affiliate_reports.sandbox.message import LoggedRequest, Response
 
 Action = Callable[[Callable[[], Response]], Response]
 
+STEPS = {
+    "hienergy list": "^GET /api/v1/exports$",
+    "hienergy create": "^POST /api/v1/exports$",
+    "hienergy read": "^GET /api/v1/exports/[^/?]+$",
+    "instal post": "^POST /advertiser/api/v1/reports/exports/$",
+    "instal poll": "^GET /advertiser/api/v1/reports/exports/[^/?]+$",
+    "instal file": "^GET /advertiser/api/v1/reports/exports/[^/?]+/file$",
+    "storage": "^GET /storage/",
+}
+"""Names for the steps of an export, to be given to `Faults.add` in place of an expression."""
+
 
 @dataclass
 class Fault:
@@ -46,9 +57,11 @@ class Faults:
     ) -> Fault:
         """Add a fault for requests in whose "METHOD path" or "METHOD path?query" `match` is found.
 
-        `match` is a regular expression, `times` None is always, `after` spares the first matches.
+        `match` is a regular expression or one of the STEPS, `times` None is always, `after` spares
+        the first matches.
         """
-        fault = Fault(re.compile(match), action, times, after)
+        pattern = STEPS.get(match, match) if isinstance(match, str) else match
+        fault = Fault(re.compile(pattern), action, times, after)
         with self._lock:
             self.script.append(fault)
         return fault

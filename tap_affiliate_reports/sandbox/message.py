@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,3 +58,8 @@ class Response:
 
 Application = Callable[[LoggedRequest], "Response | None"]
 """Answers a request, or None where it knows no such path."""
+
+
+def as_json(document: object, status: int = 200) -> Response:
+    """Answer with the document as JSON."""
+    return Response(status, json.dumps(document).encode())

@@ -7,9 +7,15 @@ from datetime import datetime, timezone
 from types import TracebackType
 
 from tap_affiliate_reports.sandbox.data import ROWS_PER_DAY, Account
+from tap_affiliate_reports.sandbox.hienergy import HiEnergySandbox
 from tap_affiliate_reports.sandbox.impact import ImpactSandbox, Job, invented_reports
+from tap_affiliate_reports.sandbox.instal import InstalSandbox
 from tap_affiliate_reports.sandbox.server import Origin, Recorder
 from tap_affiliate_reports.sandbox.storage import Storage
+
+JOB_SECONDS = 0.2
+PATHS = {"impact": "", "hienergy": "/api/v1", "instal": "/advertiser/api/v1/reports/exports/"}
+"""The path of each service's base URL, by its key in the tap's settings."""
 
 
 def _real_now() -> datetime:
@@ -21,7 +27,8 @@ class Sandbox(Recorder):
 
     All time comes from `now` (aware datetimes); `port` 0 is any free one. `url` and `storage_url`
     are the two origins, without a slash at the end. `timezone` is the account's, `rows_per_day`
-    its mean number of actions a day.
+    its mean number of actions a day. `job_seconds` is for all three services; told of each job, it
+    is for impact.com's alone.
     """
 
     def __init__(
@@ -31,7 +38,7 @@ class Sandbox(Recorder):
         *,
         account_sid: str = "IRsandbox",
         auth_token: str = "sandbox-token",  # noqa: S107 - the invented account's, no secret
-        job_seconds: float | Callable[[Job], float] = 0.2,
+        job_seconds: float | Callable[[Job], float] = JOB_SECONDS,
         exports_per_day: int = 100,
         timezone: str = "America/New_York",
         rows_per_day: int = ROWS_PER_DAY,
@@ -49,6 +56,11 @@ class Sandbox(Recorder):
             exports_per_day=exports_per_day,
             timezone=timezone,
         )
+        seconds = JOB_SECONDS if callable(job_seconds) else job_seconds
+        self.hienergy = HiEnergySandbox(now, self.storage, self.account, job_seconds=seconds)
+        self.instal = InstalSandbox(
+            now, self.storage, job_seconds=seconds, rows_per_day=rows_per_day
+        )
         for report in invented_reports(self.account):
             self.impact.add(report)
         self.url = ""
@@ -58,12 +70,16 @@ class Sandbox(Recorder):
     def start(self) -> Sandbox:
         """Listen; jobs and counters of an earlier start are kept."""
         if not self._origins:
-            api = Origin("api", self.port, self, [self.impact])
+            api = Origin("api", self.port, self, [self.impact, self.hienergy, self.instal])
             storage = Origin("storage", 0, self, [self.storage])
             self._origins = [api, storage]
-            self.url = api.url
+            self.url = self.hienergy.url = self.instal.url = api.url
             self.storage_url = self.storage.url = storage.url
         return self
+
+    def base_url(self, name: str) -> str:
+        """Return the base URL of "impact", "hienergy" or "instal"."""
+        return f"{self.url}{PATHS[name]}"
 
     def stop(self) -> None:
         """Stop listening and end every open connection."""

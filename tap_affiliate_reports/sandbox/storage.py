@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
+
+Content = bytes | Callable[[], bytes]
+"""A file's bytes, or what makes them when they are first asked for."""
 
 
 class Storage:
@@ -17,14 +22,20 @@ class Storage:
         self.now = now
         self.url = ""
         self._key = secrets.token_bytes(32)
-        self._files: dict[str, tuple[float, str, bytes]] = {}
+        self._files: dict[str, tuple[float, str, Content]] = {}
+        self._tidy_at = 64
+        self._lock = threading.Lock()
 
-    def sign(self, name: str, content: bytes, seconds: float) -> str:
+    def sign(self, name: str, content: Content, seconds: float) -> str:
         """Make an absolute link to these bytes that works for `seconds` of the sandbox's clock."""
         now = self.now().timestamp()
         token, until = secrets.token_urlsafe(16), int(now + seconds)
-        live = {key: file for key, file in self._files.items() if now < file[0]}
-        self._files = {**live, token: (until, name, content)}
+        with self._lock:
+            # Seldom: a long list signs a link for each of its exports.
+            if len(self._files) >= self._tidy_at:
+                self._files = {key: file for key, file in self._files.items() if now < file[0]}
+                self._tidy_at = 2 * len(self._files) + 64
+            self._files[token] = (until, name, content)
         expires = str(until)
         query = urlencode({"X-Signature": self._signature(token, expires), "Expires": expires})
         return f"{self.url}/storage/{token}?{query}"
@@ -40,7 +51,7 @@ class Storage:
     def _get(self, request: LoggedRequest, token: str) -> Response:
         expires = request.first("Expires")
         signature = self._signature(token, expires)
-        if "Authorization" in request.headers:
+        if "Authorization" in request.headers or "X-Api-Key" in request.headers:
             return _refuse(400, "InvalidArgument", "Only one auth mechanism allowed")
         if request.first("X-Signature") != signature:
             return _refuse(403, "SignatureDoesNotMatch", "The signature does not match")
@@ -48,7 +59,8 @@ class Storage:
             return _refuse(403, "AccessDenied", "Request has expired")
         _, name, content = self._files[token]
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(200, content, "application/octet-stream", headers)
+        body = content() if callable(content) else content
+        return Response(200, body, "application/octet-stream", headers)
 
     def _signature(self, token: str, expires: str) -> str:
         return hmac.new(self._key, f"{token} {expires}".encode(), hashlib.sha256).hexdigest()
