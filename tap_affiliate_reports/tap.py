@@ -109,13 +109,10 @@ class TapAffiliateReports(Tap):
         from tap_affiliate_reports.sandbox import Sandbox
 
         if self._sandbox is None:
-            self._sandbox = Sandbox(
-                now=self.clock.now,
-                account_sid=str(own["account_sid"]),
-                auth_token=str(own["auth_token"]),
-            ).start()
+            self._sandbox = Sandbox(now=self.clock.now).start()
+        self._sandbox.admit(name, own)
         self.logger.warning("%s.api_url is 'sandbox': all of its data is invented", name)
-        return {**own, "api_url": self._sandbox.url}
+        return {**own, "api_url": self._sandbox.base_url(name)}
 
     # Streams
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from types import TracebackType
+from typing import Any
 
 from tap_affiliate_reports.sandbox.data import ROWS_PER_DAY, Account
 from tap_affiliate_reports.sandbox.hienergy import HiEnergySandbox
@@ -80,6 +81,16 @@ class Sandbox(Recorder):
     def base_url(self, name: str) -> str:
         """Return the base URL of "impact", "hienergy" or "instal"."""
         return f"{self.url}{PATHS[name]}"
+
+    def admit(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Take the credentials in a source's settings for good ones."""
+        if name == "impact":
+            self.impact.account_sid = str(settings["account_sid"])
+            self.impact.auth_token = str(settings["auth_token"])
+        elif name == "hienergy":
+            self.hienergy.api_key = str(settings["api_key"])
+        else:
+            self.instal.auth_token = str(settings["auth_token"])
 
     def stop(self) -> None:
         """Stop listening and end every open connection."""

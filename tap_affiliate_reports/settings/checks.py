@@ -12,7 +12,7 @@ import pendulum
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_affiliate_reports.errors import SettingsError
-from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, REQUIRED, SANDBOX, SOURCES
+from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, MONTHS, REQUIRED, SANDBOX, SOURCES
 
 
 def parse_day(name: str, text: Any) -> date:
@@ -79,6 +79,8 @@ def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
     url = own.get("api_url")
     if url is not None and url != SANDBOX and not _is_url(url):
         yield f"{source}.api_url: {url!r} is neither an http(s) URL nor the word {SANDBOX}"
+    if own.get("interval") == "monthly" and own.get("window", "month") not in MONTHS:
+        yield f"{source}.interval: monthly needs one of these windows: {', '.join(MONTHS)}"
     for name, value in own.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{source}.{name}: {value!r} is not a number"

@@ -48,6 +48,12 @@ LOOKBACK = th.Property(
     description="How long after its last day a window may still change (default 60).",
 )
 
+RESULT_MAX_AGE = th.Property(
+    "result_max_age_hours",
+    th.NumberType(minimum=0, maximum=876_000),
+    description="A younger file of an unsettled window is left alone (default 20).",
+)
+
 REPORT_OPTIONS = th.ObjectType(
     WINDOW,
     LOOKBACK,
@@ -99,11 +105,7 @@ IMPACT = th.ObjectType(
     ),
     WINDOW,
     LOOKBACK,
-    th.Property(
-        "result_max_age_hours",
-        th.NumberType(minimum=0, maximum=876_000),
-        description="A younger file of an unsettled window is left alone (default 20).",
-    ),
+    RESULT_MAX_AGE,
     th.Property(
         "max_exports",
         th.IntegerType(minimum=0),
@@ -118,8 +120,97 @@ IMPACT = th.ObjectType(
     additional_properties=False,
 )
 
-SOURCES: dict[str, th.ObjectType] = {"impact": IMPACT}
-REQUIRED: dict[str, tuple[str, ...]] = {"impact": ("account_sid", "auth_token")}
+ACCOUNT = th.Property(
+    "account",
+    th.StringType,
+    description="Label of the rows' _account (default empty); keys need it in some warehouses.",
+)
+HIENERGY_REPORT_TYPES = (
+    "advertisers_csv",
+    "deals_excel",
+    "hot_advertisers_excel",
+    "clicks_details_excel",
+)
+HIENERGY = th.ObjectType(
+    th.Property("api_key", th.StringType, secret=True, description="API key."),
+    th.Property(
+        "api_url",
+        th.StringType,
+        description="Base URL (default https://app.hienergy.ai/api/v1); `sandbox`: invented data.",
+    ),
+    ACCOUNT,
+    th.Property(
+        "create",
+        th.ArrayType(
+            th.ObjectType(
+                th.Property(
+                    "report_type",
+                    th.StringType(allowed_values=list(HIENERGY_REPORT_TYPES)),
+                    required=True,
+                    description="The kind of export.",
+                ),
+                th.Property(
+                    "search_params",
+                    th.ObjectType(additional_properties=True),
+                    description="Passed through as given.",
+                ),
+                th.Property(
+                    "index_params",
+                    th.ObjectType(additional_properties=True),
+                    description="Passed through as given.",
+                ),
+                additional_properties=False,
+            )
+        ),
+        description="Exports to ask for in each sync: report_type, search_params, index_params.",
+    ),
+    *FLOW,
+    additional_properties=False,
+)
+INTERVALS = ("hourly", "daily", "monthly")
+# The windows that a month's row fits into.
+MONTHS = ("month", "quarter", "year")
+INSTAL = th.ObjectType(
+    th.Property("auth_token", th.StringType, secret=True, description="Auth token."),
+    th.Property(
+        "api_url",
+        th.StringType,
+        description=(
+            "URL of the exports (default https://dashboard.instal.com/advertiser/api/v1/reports/"
+            "exports/); `sandbox`: invented data."
+        ),
+    ),
+    ACCOUNT,
+    th.Property(
+        "interval",
+        th.StringType(allowed_values=list(INTERVALS)),
+        description="The time that a row stands for (default daily).",
+    ),
+    th.Property("sorting", th.StringType, description="The order of the rows (default time)."),
+    th.Property(
+        "window",
+        th.StringType(allowed_values=[size for size in SIZES if size != "none"]),
+        description="The calendar slots, one export each (default month).",
+    ),
+    th.Property(
+        "lookback_days",
+        th.IntegerType(minimum=0, maximum=36_500),
+        description="How long after its last day a window may still change (default 30).",
+    ),
+    RESULT_MAX_AGE,
+    th.Property(
+        "timezone", th.StringType, description="IANA zone of the account's days (default UTC)."
+    ),
+    *FLOW,
+    additional_properties=False,
+)
+
+SOURCES: dict[str, th.ObjectType] = {"impact": IMPACT, "hienergy": HIENERGY, "instal": INSTAL}
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "impact": ("account_sid", "auth_token"),
+    "hienergy": ("api_key",),
+    "instal": ("auth_token",),
+}
 
 CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -157,4 +248,6 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         description="Whether a full refresh retires what is left from before.",
     ),
     th.Property("impact", IMPACT, description="impact.com Partner Reports and Jobs."),
+    th.Property("hienergy", HIENERGY, description="Hi Energy AI export reports."),
+    th.Property("instal", INSTAL, description="Instal.com Advertiser Report."),
 ).to_dict()

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tap_affiliate_reports.sources.hienergy import HiEnergySource
 from tap_affiliate_reports.sources.impact import ImpactSource
+from tap_affiliate_reports.sources.instal import InstalSource
 
-SOURCES: Mapping[str, type[ImpactSource]] = {"impact": ImpactSource}
+SOURCES: Mapping[str, type[ImpactSource | HiEnergySource | InstalSource]] = {
+    "impact": ImpactSource,
+    "hienergy": HiEnergySource,
+    "instal": InstalSource,
+}

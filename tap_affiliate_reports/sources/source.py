@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol
@@ -78,9 +78,19 @@ class Policy:
     """
 
     limits: Limits
-    max_age: timedelta
+    max_age: timedelta = timedelta(hours=20)
     programs: tuple[str, ...] = ("",)
     catalog_decides: bool = False
+
+
+def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None) -> Limits:
+    """Return the limits that every source's settings have."""
+    return Limits(
+        max_exports=max_exports,
+        max_concurrent_jobs=int(settings.get("max_concurrent_jobs", 5)),
+        poll_interval=float(settings.get("poll_interval_seconds", 2)),
+        job_timeout=float(settings.get("job_timeout_seconds", 3600)),
+    )
 
 
 class Source(Protocol):

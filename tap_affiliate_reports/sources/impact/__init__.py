@@ -10,7 +10,6 @@ from typing import Any
 from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.exports.export import Limits
 from tap_affiliate_reports.http import ApiClient
 from tap_affiliate_reports.settings import ReportOptions
 from tap_affiliate_reports.sources.documents import text_of
@@ -18,7 +17,13 @@ from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.impact.exports import ImpactExports
 from tap_affiliate_reports.sources.impact.lists import ImpactLists
 from tap_affiliate_reports.sources.impact.reports import ImpactReports, stream_name
-from tap_affiliate_reports.sources.source import FileSpec, ListSpec, Policy, ReportSpec
+from tap_affiliate_reports.sources.source import (
+    FileSpec,
+    ListSpec,
+    Policy,
+    ReportSpec,
+    flow_limits,
+)
 
 API_URL = "https://api.impact.com"
 API_VERSION = "16"
@@ -52,12 +57,7 @@ class ImpactSource:
         self._reports = ImpactReports(self.api)
         self._lists = ImpactLists(self.api, self._reports, start)
         self.policy = Policy(
-            limits=Limits(
-                max_exports=int(settings.get("max_exports", 90)),
-                max_concurrent_jobs=int(settings.get("max_concurrent_jobs", 5)),
-                poll_interval=float(settings.get("poll_interval_seconds", 2)),
-                job_timeout=float(settings.get("job_timeout_seconds", 3600)),
-            ),
+            limits=flow_limits(settings, max_exports=int(settings.get("max_exports", 90))),
             max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
             programs=tuple(dict.fromkeys(map(str, settings.get("program_ids") or ("",)))),
             catalog_decides="reports" not in settings,

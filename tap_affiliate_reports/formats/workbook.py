@@ -1,0 +1,144 @@
+"""XLSX, read as a stream: the first sheet with rows, and those after it with the same header.
+
+A cell's own type decides its kind. Numbers are what a spreadsheet has: doubles, taken as the
+shortest decimal that is the same double.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from typing import IO, TYPE_CHECKING, Any
+
+import openpyxl
+
+from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.formats import MAX_RECORD, Summary
+from tap_affiliate_reports.schema import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openpyxl.workbook import Workbook
+
+# What a sheet can have; a file that claims more is none.
+MAX_ROWS = 1_048_576
+# The texts that cells share are held in memory.
+MAX_SHARED_TEXTS = 256 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+def inspect(path: Path) -> Summary:
+    """Read the whole file; raise DamagedFile if it can't be taken."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1024 * 1024):
+            digest.update(chunk)
+    header: list[str] = []
+    kinds: list[set[Kind]] = []
+    rows = 0
+    for number, cells in enumerate(_rows(path) if size else ()):
+        if number == 0:
+            header = [_text(cell) for cell in cells]
+            kinds = [set() for _ in header]
+            continue
+        rows += 1
+        # Cells beyond the header have no name, but are not lost.
+        header.extend([""] * (len(cells) - len(header)))
+        kinds.extend(set() for _ in range(len(cells) - len(kinds)))
+        for index, cell in enumerate(cells):
+            if cell is not None and cell != "":
+                kinds[index].add(_kind(cell))
+    return Summary(
+        header=header,
+        rows=rows,
+        size=size,
+        digest=digest.hexdigest(),
+        terminated=True,
+        kinds=tuple(found.pop() if len(found) == 1 else Kind.STRING for found in kinds),
+    )
+
+
+def read_rows(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the rows after the header as text, each as wide as the header that `inspect` found."""
+    for number, cells in enumerate(_rows(path) if path.stat().st_size else ()):
+        if number:
+            yield [*map(_text, cells), *[""] * (len(header) - len(cells))]
+
+
+def _rows(path: Path) -> Iterator[list[Any]]:
+    """Yield the header and the rows that have a value, without the empty cells at their end."""
+    try:
+        with path.open("rb") as file, contextlib.closing(_workbook(file)) as workbook:
+            header: list[Any] | None = None
+            for sheet in workbook.worksheets:
+                # Some writers tell a size that is not the sheet's own.
+                sheet.reset_dimensions()
+                rows = _filled(sheet.iter_rows(values_only=True))
+                own = next(rows, None)
+                if own is None:
+                    continue
+                if header is not None and own != header:
+                    logger.warning("the sheet %r has another header: left out", sheet.title)
+                    continue
+                if header is None:
+                    header = own
+                    yield own
+                yield from rows
+    except DamagedFile:
+        raise
+    except Exception as error:  # the library raises whatever a broken file leads it to
+        msg = f"not a workbook that can be read: {type(error).__name__}: {error}"
+        raise DamagedFile(msg) from error
+
+
+def _workbook(file: IO[bytes]) -> Workbook:
+    with zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+        if sum(p.file_size for p in parts if p.filename.endswith("Strings.xml")) > MAX_SHARED_TEXTS:
+            msg = f"more than {MAX_SHARED_TEXTS} bytes of texts in a workbook"
+            raise DamagedFile(msg)
+    # It warns of what a table does not need, such as a default style.
+    warnings.filterwarnings("ignore", module="openpyxl")
+    return openpyxl.load_workbook(file, read_only=True, data_only=True)
+
+
+def _filled(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    for number, row in enumerate(rows):
+        if number > MAX_ROWS:
+            msg = f"more than {MAX_ROWS} rows in a sheet"
+            raise DamagedFile(msg)
+        width = len(row)
+        while width and row[width - 1] in {None, ""}:
+            width -= 1
+        if width:
+            yield list(row[:width])
+
+
+def _kind(cell: Any) -> Kind:
+    if isinstance(cell, bool):
+        return Kind.BOOLEAN
+    if isinstance(cell, (int, float)):
+        return Kind.DECIMAL
+    return Kind.DATETIME if isinstance(cell, date) else Kind.STRING  # a datetime is a date too
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float):
+        return repr(cell)
+    text = cell.isoformat() if isinstance(cell, (date, datetime)) else str(cell)
+    if len(text) > MAX_RECORD:
+        msg = f"a cell of more than {MAX_RECORD} characters"
+        raise DamagedFile(msg)
+    return text.replace("\0", "")

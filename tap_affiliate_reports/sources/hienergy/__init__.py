@@ -1,0 +1,150 @@
+"""Hi Energy AI: the list of a user's exports, and the rows of those that are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, tzinfo
+from functools import partial
+from typing import Any
+
+import pendulum
+
+from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.exports.job import ExportRequest
+from tap_affiliate_reports.http import ApiClient, HeaderAuth
+from tap_affiliate_reports.schema import ADDED, Kind, property_schema
+from tap_affiliate_reports.settings.table import HIENERGY_REPORT_TYPES
+from tap_affiliate_reports.sources.documents import Document, typed
+from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
+from tap_affiliate_reports.sources.hienergy.exports import HiEnergyExports
+from tap_affiliate_reports.sources.source import (
+    FileSpec,
+    ListSpec,
+    Policy,
+    ReportSpec,
+    flow_limits,
+)
+from tap_affiliate_reports.state import from_timestamp
+
+API_URL = "https://app.hienergy.ai/api/v1"
+
+# The link to the file is left out: whoever has it can read the file.
+EXPORTS = {
+    "id": Kind.INTEGER,
+    "report_type": Kind.STRING,
+    "display_name": Kind.STRING,
+    "status": Kind.STRING,
+    "status_display": Kind.STRING,
+    "filename": Kind.STRING,
+    "download_expires_in_seconds": Kind.INTEGER,
+    "error_message": Kind.STRING,
+    "parent_report_id": Kind.INTEGER,
+    "chunked_export": Kind.BOOLEAN,
+    "created_at": Kind.DATETIME,
+    "updated_at": Kind.DATETIME,
+    "started_at": Kind.DATETIME,
+    "completed_at": Kind.DATETIME,
+    "status_url": Kind.STRING,
+}
+OBJECTS: dict[str, dict[str, Any]] = {
+    "parameters": {"type": ["object", "null"], "additionalProperties": True},
+    "progress": {
+        "type": ["object", "null"],
+        "properties": {
+            "parts_ready": {"type": ["integer", "null"]},
+            "total_parts": {"type": ["integer", "null"]},
+        },
+    },
+}
+
+
+class HiEnergySource:
+    """One user of Hi Energy AI, as the settings describe it."""
+
+    name = "hienergy"
+
+    def __init__(
+        self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
+    ) -> None:
+        self.account = str(settings.get("account", ""))
+        key = str(settings["api_key"])
+        client = ApiClient(
+            base_url=str(settings.get("api_url", API_URL)).rstrip("/") + "/",
+            auth=HeaderAuth("X-Api-Key", key),
+            headers={"Accept": "application/json", "User-Agent": user_agent},
+            clock=clock,
+            secrets=(key,),
+            max_wait_seconds=float(settings.get("max_wait_seconds", 300)),
+        )
+        self.api = HiEnergyApi(client)
+        self.exports = HiEnergyExports(self.api)
+        self.policy = Policy(limits=flow_limits(settings, max_exports=None))
+        self._start = datetime.combine(start, time.min, tzinfo=pendulum.UTC)
+        self._create = settings.get("create", [])
+
+    @property
+    def zone(self) -> tzinfo:
+        """The service's dates are in UTC, and a workbook's are taken so."""
+        return pendulum.UTC
+
+    def check_credentials(self) -> None:
+        """Read the list; raises Unauthorized where the key is bad."""
+        _ = self.api.listing
+
+    def lists(self) -> Sequence[ListSpec]:
+        """Return the stream exports."""
+        properties = {
+            "_account": ADDED["_account"],
+            **{name: property_schema(kind) for name, kind in EXPORTS.items()},
+            **OBJECTS,
+            "_unparsed": ADDED["_unparsed"],
+        }
+        properties["id"] = {"type": "integer"}
+        schema = {"type": "object", "properties": properties}
+        keys = ("_account", "id")
+        return [ListSpec("exports", schema, keys, self._exports, replication_key="updated_at")]
+
+    def reports(self) -> Sequence[ReportSpec]:
+        """There are none: what a file is about is said by whoever made it."""
+        return ()
+
+    def files(self) -> Sequence[FileSpec]:
+        """Return one stream for each kind of export."""
+        return [
+            FileSpec(
+                kind,
+                partial(self.api.finished, kind),
+                [_request(one) for one in self._create if one["report_type"] == kind],
+            )
+            for kind in HIENERGY_REPORT_TYPES
+        ]
+
+    def prefetch(self, reports: Iterable[ReportSpec]) -> None:
+        """There is nothing to fetch."""
+
+    def _exports(self, bookmark: str | None) -> Iterator[dict[str, Any]]:
+        since = max(self._start, from_timestamp(bookmark)) if bookmark else self._start
+        listing = self.api.read_list()
+        listing.refuse_gap(since)
+        for export in listing.exports:
+            record = self._record(export)
+            changed = record["updated_at"]
+            if record["id"] is not None and (changed is None or from_timestamp(changed) >= since):
+                yield record
+
+    def _record(self, export: Document) -> dict[str, Any]:
+        objects = {
+            name: value if isinstance(value := export.get(name), dict) else None for name in OBJECTS
+        }
+        return {
+            "_account": self.account,
+            "_unparsed": None,
+            **typed(export, EXPORTS, pendulum.UTC),
+            **objects,
+        }
+
+
+def _request(create: Mapping[str, Any]) -> ExportRequest:
+    names = ("search_params", "index_params")
+    filters = {name: create[name] for name in names if name in create}
+    return ExportRequest(str(create["report_type"]), filters=filters)

@@ -1,0 +1,180 @@
+"""The export list of Hi Energy AI: what is finished, what waits, what failed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import pendulum
+
+from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
+from tap_affiliate_reports.exports.job import ExportJob, JobState
+from tap_affiliate_reports.http import ApiClient
+from tap_affiliate_reports.sources.documents import Document, moment, number, text_of
+from tap_affiliate_reports.sources.source import Finished
+
+# The vendor's words for an export's state.
+STATES = {
+    "PENDING": JobState.RUNNING,
+    "PROCESSING": JobState.RUNNING,
+    "COMPLETED": JobState.READY,
+    "FAILED": JobState.FAILED,
+}
+# The list has no pages: it is asked for again, longer, until it is shorter than it may be.
+FIRST_LIMIT = 500
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All exports the service lists, newest first; cut where it gives no more than these."""
+
+    exports: list[Document]
+    is_cut: bool
+
+    def refuse_gap(self, since: datetime) -> None:
+        """Raise Rejected where exports of that time may be missing."""
+        made = [at for export in self.exports if (at := _made_at(export)) is not None]
+        if self.is_cut and min(made, default=since) >= since:
+            msg = (
+                f"GET exports: the service lists no more than {len(self.exports)} exports, and "
+                f"older ones since {since.date()} may be missing. Set a later start_date"
+            )
+            raise Rejected(msg)
+
+
+@dataclass
+class HiEnergyApi:
+    """One user's exports."""
+
+    client: ApiClient
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The list as it was when it was first needed."""
+        return self.read_list()
+
+    def read_list(self) -> Listing:
+        """Read the whole list, however long it is."""
+        limit, before = FIRST_LIMIT, -1
+        while True:
+            document = self.client.json("exports", {"limit": limit}).document
+            exports = document.get("exports") if isinstance(document, dict) else None
+            if not isinstance(exports, list):
+                msg = "GET exports: the answer has no list of exports"
+                raise Rejected(msg)
+            exports = [export for export in exports if isinstance(export, dict)]
+            meta = document.get("meta")
+            told = number(meta.get("count")) if isinstance(meta, dict) else None
+            count = max(len(exports), told or 0)
+            if count < limit and len(exports) == count:
+                return Listing(exports, is_cut=False)
+            if len(exports) <= before:
+                return Listing(exports, is_cut=True)
+            limit, before = max(4 * limit, count + 1), len(exports)
+
+    def read(self, export_id: str) -> Document:
+        """Return one export as it is now; raises NotFound where there is none."""
+        return self.export_in(self.client.json(f"exports/{export_id}").document)
+
+    def export_in(self, document: Any) -> Document:
+        """Return the export that an answer carries, wherever it is attached."""
+        for part in (document, *(document.values() if isinstance(document, dict) else ())):
+            if isinstance(part, dict):
+                export = part.get("export", part)
+                if isinstance(export, dict) and export.get("id") and export.get("status"):
+                    return export
+        msg = "the answer has no export with an id and a status"
+        raise Rejected(msg)
+
+    def job(self, export: Document) -> ExportJob:
+        """Return an export as the flow knows it."""
+        export_id, word = text_of(export.get("id")), text_of(export.get("status")).strip()
+        if not export_id.isdecimal():
+            msg = f"an export with the id {self.client.told(export_id)!r}, which is no number"
+            raise Rejected(msg)
+        state = STATES.get(word.upper())
+        if state is None:
+            told = self.client.told(word)
+            msg = f"export {export_id}: unknown state {told!r}; known are {', '.join(STATES)}"
+            raise UnknownJobState(msg)
+        progress = export.get("progress")
+        ready, total = (
+            (number(progress.get(key)) for key in ("parts_ready", "total_parts"))
+            if isinstance(progress, dict)
+            else (None, None)
+        )
+        return ExportJob(
+            id=export_id,
+            state=state,
+            word=word,
+            message=self.client.told(text_of(export.get("error_message"))),
+            finished_at=_finished_at(export) if state is JobState.READY else None,
+            percent=100 * ready // total if ready is not None and total else None,
+        )
+
+    def finished(self, report_type: str, since: datetime) -> Finished:
+        """Return the finished exports of a type that have rows of their own, oldest first.
+
+        A chunked parent's file has its children's rows: while it is being made, they are held back.
+        """
+        self.listing.refuse_gap(since)
+        jobs: list[ExportJob] = []
+        held_back: list[datetime] = []
+        for export in self.listing.exports:
+            if text_of(export.get("report_type")) != report_type:
+                continue
+            job = self.job(export)
+            if job.state is JobState.FAILED:
+                self._tell_of_failure(job, export, since)
+            if job.state is not JobState.READY or job.finished_at is None:
+                continue
+            if export.get("parent_report_id"):
+                parent = self._parent(export)
+                state = self.job(parent).state if parent else JobState.FAILED
+                if state is JobState.RUNNING:
+                    held_back.append(job.finished_at)
+                if state is JobState.RUNNING or (state is JobState.READY and _has_file(parent)):
+                    continue
+            elif export.get("chunked_export") and not _has_file(export):
+                continue
+            jobs.append(job)
+        jobs.sort(key=lambda job: (job.finished_at, int(job.id)))
+        return Finished(jobs, min(held_back, default=None))
+
+    @cached_property
+    def _by_id(self) -> dict[str, Document | None]:
+        return {text_of(export.get("id")): export for export in self.listing.exports}
+
+    def _parent(self, export: Document) -> Document | None:
+        parent = text_of(export.get("parent_report_id"))
+        if parent not in self._by_id:
+            try:
+                self._by_id[parent] = self.read(parent)
+            except NotFound:
+                self._by_id[parent] = None
+        return self._by_id[parent]
+
+    def _tell_of_failure(self, job: ExportJob, export: Document, since: datetime) -> None:
+        at = _finished_at(export)
+        if at is None or at >= since:
+            logger.warning(
+                "%s export %s failed: %s", export.get("report_type"), job.id, job.message
+            )
+
+
+def _has_file(export: Document | None) -> bool:
+    return bool(export and (export.get("download_url") or export.get("filename")))
+
+
+def _made_at(export: Document) -> datetime | None:
+    return moment(export.get("created_at"), pendulum.UTC)
+
+
+def _finished_at(export: Document) -> datetime | None:
+    dates = (export.get(name) for name in ("completed_at", "updated_at", "created_at"))
+    return next((at for one in dates if (at := moment(one, pendulum.UTC)) is not None), None)

@@ -1,0 +1,79 @@
+"""Hi Energy AI's dialect of the export flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from tap_affiliate_reports.errors import Rejected
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
+from tap_affiliate_reports.formats import ResultFormat, delimited, workbook
+from tap_affiliate_reports.http import NotReady
+from tap_affiliate_reports.sources.documents import is_true, text_of
+from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
+
+# The answer to a request while the same one is in flight: the export that is being made.
+IN_FLIGHT = 409
+
+
+@dataclass
+class HiEnergyExports:
+    """Creates, polls and downloads the exports of one user."""
+
+    api: HiEnergyApi
+    replays = False
+    # The link that the last look at an export brought.
+    _links: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def server_now(self) -> datetime:
+        """Return the present moment by the service's Date headers."""
+        _ = self.api.listing
+        return self.api.client.server_now()
+
+    def format_of(self, request: ExportRequest) -> ResultFormat:
+        """CSV or XLSX, as the name of the kind says."""
+        return delimited if request.report.endswith("_csv") else workbook
+
+    def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
+        """Ask for an export; the same request before gives its export, finished or not."""
+        answer = self.api.client.json(
+            "exports",
+            method="POST",
+            body={"report_type": request.report, **request.filters},
+            may_repeat=spend_again,
+            also={IN_FLIGHT},
+        )
+        document = answer.document
+        export = self.api.export_in(document)
+        deduped = is_true(document.get("deduped")) or is_true(export.get("deduped"))
+        job = self.api.job(export)
+        return replace(job, is_new=answer.status != IN_FLIGHT and not deduped)
+
+    def poll(self, job_id: str) -> ExportJob:
+        """Look at an export."""
+        export = self.api.read(job_id)
+        self._links[job_id] = text_of(export.get("download_url"))
+        return self.api.job(export)
+
+    def replay(self, job_id: str) -> ExportJob:
+        """Refuse: an export is made once."""
+        msg = f"export {job_id} can't be made again"
+        raise Rejected(msg)
+
+    def download(self, request: ExportRequest, job: ExportJob, target: Path) -> NotReady | None:  # noqa: ARG002
+        """Store an export's file; a link that has expired is asked for again."""
+
+        def link() -> str:
+            known = self._links.pop(job.id, "")
+            url = known or text_of(self.api.read(job.id).get("download_url"))
+            if not url:
+                msg = (
+                    f"export {job.id} is completed but offers no download. To pass it over, set "
+                    "start_date to a day after it"
+                )
+                raise Rejected(msg)
+            return url
+
+        return self.api.client.download(link, target)
