@@ -45,19 +45,21 @@ class Discovery:
 
     def streams(self) -> list[Stream]:
         """Return the streams; where one source of several can't be reached, those of the others."""
-        streams: list[Stream] = [self._audit]
+        streams: list[Stream] = []
         sources = self.tap.sources
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
             streams.extend(self._file_streams(source))
             try:
-                streams.extend(self._report_streams(source, {stream.name for stream in streams}))
+                streams.extend(self._report_streams(source, {self._audit.name, *(s.name for s in streams)}))
             except ApiError as error:
                 self.unreachable[source.name] = error
                 self.tap.logger.warning("%s: no report can be listed: %s", source.name, error)
         if len(self.unreachable) == len(sources):
             raise next(iter(self.unreachable.values()))
-        self.known |= {stream.name for stream in streams}
+        if self.unreachable or any(source.reports() for source in sources):
+            streams.insert(0, self._audit)
+        self.known |= {self._audit.name, *(stream.name for stream in streams)}
         return streams
 
     def is_selected(self, source: Source, report: ReportSpec) -> bool:
