@@ -50,8 +50,9 @@ class Discovery:
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
             streams.extend(self._file_streams(source))
+            taken = {self._audit.name, *(stream.name for stream in streams)}
             try:
-                streams.extend(self._report_streams(source, {self._audit.name, *(s.name for s in streams)}))
+                streams.extend(self._report_streams(source, taken))
             except ApiError as error:
                 self.unreachable[source.name] = error
                 self.tap.logger.warning("%s: no report can be listed: %s", source.name, error)

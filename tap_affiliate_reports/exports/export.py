@@ -74,6 +74,7 @@ class Export:
     left_for_quota: bool = False
     exports_spent: int = 0
     failures: int = 0
+    percent_seen: int | None = None
     began: float = 0.0
     asked: float = 0.0
     next_try: float = 0.0
@@ -83,6 +84,8 @@ class Export:
     replayed: bool = False
     stale_at: datetime | None = None
     take_as_is: bool = False
+    # The service's list shows its job, as far as is known.
+    is_listed: bool = True
 
     def __str__(self) -> str:
         return f"{self.stream} {self.window}"

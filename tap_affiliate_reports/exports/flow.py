@@ -11,8 +11,9 @@ import copy
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tap_affiliate_reports.clock import Clock
@@ -43,6 +44,7 @@ from tap_affiliate_reports.http import NotReady
 
 MAX_FAILURES = 3
 LONGEST_PAUSE = 30.0
+NEARLY_DONE = 80
 HEARTBEAT = 30.0
 # A failed job is replayed after this many poll intervals, then after twice as many.
 REPLAY_PAUSE = 5
@@ -116,10 +118,9 @@ class ExportFlow:
         for export in list(self._active):
             if export.step is Step.DOWNLOADING and export.landed is not None:
                 self._attempt(export, self._take_landed)
-            elif export.step is Step.RUNNING and now >= export.next_try:
-                self._attempt(export, self._poll)
             elif export.step is Step.PAUSED and now >= export.next_try:
                 self._attempt(export, self._replay)
+        self._look(now)
         while self._waiting and self._under_way < self.limits.max_concurrent_jobs:
             export = self._waiting.popleft()
             if export.step is Step.QUEUED:
@@ -179,6 +180,31 @@ class ExportFlow:
         waiting = [e for e in self._active if e.step in UNDER_WAY and e.step is not Step.READY]
         told = ", ".join(f"{e} ({e.percent}%)" for e in waiting)
         logger.info("waiting for %d jobs: %s", len(waiting), told)
+
+    # Polling
+
+    def _look(self, now: float) -> None:
+        """Poll what is due: by one look at the service's list where it shows more than one job."""
+        running = [export for export in self._active if export.step is Step.RUNNING]
+        listed = [export for export in running if export.is_listed]
+        if len(listed) > 1 and any(now >= export.next_try for export in listed):
+            self._attempt(listed[0], lambda _: self._poll_all(listed))
+        for export in running:
+            if export.step is Step.RUNNING and now >= export.next_try:
+                self._attempt(export, self._poll)
+
+    def _poll_all(self, exports: Sequence[Export]) -> None:
+        try:
+            shown = self.source.poll_all([export.job for export in exports if export.job])
+        except (Forbidden, NotFound, Rejected, Unavailable):
+            # The jobs themselves may still be asked for.
+            shown = {}
+        for export in exports:
+            job = shown.get(export.job.id) if export.job else None
+            if job is None:
+                export.is_listed = False
+            else:
+                self._attempt(export, partial(self._judge, job=job))
 
     # One export
 
@@ -375,6 +401,12 @@ class ExportFlow:
             )
             raise ExportTimedOut(msg)
         pause = max(self.limits.poll_interval, min(waited / 10, LONGEST_PAUSE))
+        percent, before = export.job.percent if export.job else None, export.percent_seen
+        if percent and percent >= NEARLY_DONE and (before is None or percent > before):
+            # Half of what is left to wait, so that its end is seen soon.
+            left = waited * (100 - percent) / percent
+            pause = max(self.limits.poll_interval, min(pause, left / 2))
+        export.percent_seen = percent
         # The last look is at the deadline itself.
         export.next_try = export.asked + min(waited + pause, self.limits.job_timeout)
 

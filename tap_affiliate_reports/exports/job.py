@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -44,7 +44,8 @@ class ExportJob:
 
     `finished_at` is when its file was made, by the service's clock; `records` is the number of
     rows that the service says it has; `exports_left` is what the account may still spend, told by
-    the answer to an export request. Each is None where the service does not tell. `is_new` says
+    the answer to an export request; `created_at` is when it was first asked for. Each is None
+    where the service does not tell. `is_new` says
     that the request made this job: its file can't be an old one.
     """
 
@@ -56,6 +57,7 @@ class ExportJob:
     records: int | None = None
     percent: int | None = None
     exports_left: int | None = None
+    created_at: datetime | None = None
     is_new: bool = False
 
 
@@ -81,6 +83,10 @@ class ExportSource(Protocol):
 
     def poll(self, job_id: str) -> ExportJob:
         """Return the job as it is now."""
+        ...
+
+    def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:
+        """Return by id those of the jobs that one look at a list shows, as they are now."""
         ...
 
     def replay(self, job_id: str) -> ExportJob:

@@ -141,6 +141,10 @@ class InstalExports:
         finished_at = task.asked_at if state is JobState.READY else None
         return ExportJob(job_id, state, word=word, finished_at=finished_at)
 
+    def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:  # noqa: ARG002
+        """Show none: there is no list of tasks."""
+        return {}
+
     def replay(self, job_id: str) -> ExportJob:
         """Ask for the same days again: it is a new task."""
         return self.schedule(self._task(job_id).request, lambda: True)

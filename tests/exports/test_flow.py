@@ -30,6 +30,7 @@ from tap_affiliate_reports.sandbox import (
     status,
 )
 
+Action = Callable[[Callable[[], Response]], Response]
 WARNING = 30
 INFO = 20
 SEPTEMBER = "2026-09-10..2026-09-30"
@@ -175,6 +176,13 @@ class TestSideBySide:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         most: list[int] = []
         sandbox.on_request = lambda _: most.append(len(list(tmp_path.rglob("*.part"))))
+        emit = Collector.write_message
+
+        def write(writer: Collector, message: Any) -> None:
+            most.append(len(list(tmp_path.rglob("*.part"))))
+            emit(writer, message)
+
+        monkeypatch.setattr(Collector, "write_message", write)
         sync(impact(two_reports, max_concurrent_jobs=2), clock).ok()
         assert 1 <= max(most) <= 2
         assert list(tmp_path.iterdir()) == []
@@ -191,8 +199,54 @@ class TestPatience:
         pauses = [later - earlier for earlier, later in pairwise(times)]
         assert pauses[0] == pytest.approx(interval)
         assert max(pauses) == pytest.approx(30)
-        for waited, pause in zip(times, pauses, strict=False):
-            assert pause == pytest.approx(max(interval, min((waited - times[0]) / 10, 30)))
+        for at, pause in zip(times, pauses, strict=False):
+            waited = at - times[0]
+            tenth = max(interval, min(waited / 10, 30))
+            assert pause <= tenth + 0.001
+            if waited < 1500 * 0.79:
+                assert pause == pytest.approx(tenth)
+        # Near the end, by the service's own percentage, it is looked at sooner.
+        assert min(pauses[-3:]) < 15
+
+    def test_sixty_jobs_cost_no_more_looks_than_five(
+        self, sandbox: Sandbox, clock: FakeClock, one_window: dict[str, Any]
+    ) -> None:
+        sandbox.impact.job_seconds = 200
+        looks: list[int] = []
+        for number in range(60):
+            add_report(sandbox, f"many_{number}")
+        for count in (5, 60):
+            requests_before = len(sandbox.requests)
+            reports = [f"many_{number}" for number in range(count)]
+            # Not days that the other run had exported.
+            config = {**one_window, "start_date": f"2026-09-{count % 28 + 1:02}"}
+            sync(impact(config, reports=reports, max_concurrent_jobs=60), clock).ok()
+            asked = [f"{r.method} {r.path}" for r in sandbox.requests[requests_before:]]
+            looks.append(sum(bool(re.search("GET .*/Jobs(/[^/]+)?$", one)) for one in asked))
+        assert looks[1] <= looks[0] < 40
+
+    def test_a_job_that_the_list_does_not_show_is_asked_for_alone(
+        self, sandbox: Sandbox, clock: FakeClock, two_reports: dict[str, Any]
+    ) -> None:
+        sandbox.faults.add("GET .*/Jobs$", body(b'{"Jobs": []}'), times=None)
+        run = sync(two_reports, clock).ok()
+        assert len(run.records("sales")) == len(run.records("orders")) == 12
+
+    @pytest.mark.parametrize(
+        "answer",
+        [status(403), status(404), status(500), reset(), body(b"[]"), body(b'{"Jobs": [7, {}]}')],
+        ids=["403", "404", "500", "reset", "a bare list", "alien items"],
+    )
+    def test_a_list_that_can_not_be_had_costs_no_job(
+        self,
+        sandbox: Sandbox,
+        clock: FakeClock,
+        two_reports: dict[str, Any],
+        answer: Action,
+    ) -> None:
+        sandbox.faults.add("GET .*/Jobs[?]CreatedAfter=2026-11-18", answer, times=None)
+        run = sync(two_reports, clock).ok()
+        assert len(run.records("sales")) == len(run.records("orders")) == 12
 
     def test_a_heartbeat_tells_every_half_minute_what_is_waited_for(
         self, sandbox: Sandbox, clock: FakeClock, one_window: dict[str, Any]
@@ -670,7 +724,8 @@ class TestSpending:
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], how: str
     ) -> None:
         if how == "rate limit":
-            sandbox.faults.add(POLL, status(429, {"Retry-After": "4000"}), times=None)
+            for look in (POLL, "GET .*/Jobs$"):
+                sandbox.faults.add(look, status(429, {"Retry-After": "4000"}), times=None)
         else:
             sandbox.impact.job_seconds = 400
             config = impact(config, job_timeout_seconds=50)

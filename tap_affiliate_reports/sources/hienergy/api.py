@@ -62,13 +62,7 @@ class HiEnergyApi:
         """Read the whole list, however long it is."""
         limit, before = FIRST_LIMIT, -1
         while True:
-            document = self.client.json("exports", {"limit": limit}).document
-            exports = document.get("exports") if isinstance(document, dict) else None
-            if not isinstance(exports, list):
-                msg = "GET exports: the answer has no list of exports"
-                raise Rejected(msg)
-            exports = [export for export in exports if isinstance(export, dict)]
-            meta = document.get("meta")
+            exports, meta = self._list(limit)
             told = number(meta.get("count")) if isinstance(meta, dict) else None
             count = max(len(exports), told or 0)
             if count < limit and len(exports) == count:
@@ -76,6 +70,18 @@ class HiEnergyApi:
             if len(exports) <= before:
                 return Listing(exports, is_cut=True)
             limit, before = max(4 * limit, count + 1), len(exports)
+
+    def newest(self, limit: int) -> list[Document]:
+        """Return the newest exports."""
+        return self._list(limit)[0]
+
+    def _list(self, limit: int) -> tuple[list[Document], Any]:
+        document = self.client.json("exports", {"limit": limit}).document
+        exports = document.get("exports") if isinstance(document, dict) else None
+        if not isinstance(exports, list):
+            msg = "GET exports: the answer has no list of exports"
+            raise Rejected(msg)
+        return [export for export in exports if isinstance(export, dict)], document.get("meta")
 
     def read(self, export_id: str) -> Document:
         """Return one export as it is now; raises NotFound where there is none."""

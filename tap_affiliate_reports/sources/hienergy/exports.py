@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from tap_affiliate_reports.errors import Rejected
+from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
 from tap_affiliate_reports.formats import ResultFormat, delimited, workbook
 from tap_affiliate_reports.http import NotReady
 from tap_affiliate_reports.sources.documents import is_true, text_of
 from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
 
+# What is being made is among the newest of the list.
+LOOK_AT = 100
 # The answer to a request while the same one is in flight: the export that is being made.
 IN_FLIGHT = 409
 
@@ -56,6 +59,18 @@ class HiEnergyExports:
         export = self.api.read(job_id)
         self._links[job_id] = text_of(export.get("download_url"))
         return self.api.job(export)
+
+    def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:
+        """Look at the newest exports."""
+        shown = {}
+        wanted = {job.id for job in jobs}
+        for export in self.api.newest(LOOK_AT):
+            export_id = text_of(export.get("id"))
+            if export_id in wanted:
+                self._links[export_id] = text_of(export.get("download_url"))
+                with contextlib.suppress(UnknownJobState):
+                    shown[export_id] = self.api.job(export)
+        return shown
 
     def replay(self, job_id: str) -> ExportJob:
         """Refuse: an export is made once."""

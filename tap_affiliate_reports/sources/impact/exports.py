@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -27,6 +29,8 @@ STATES = {
     "CANCELLED": JobState.FAILED,
 }
 
+# Whether the list of jobs has pages is open; no more of them are read for one look.
+LIST_PAGES = 3
 # The synchronous endpoint gives this many rows a page.
 RUN_PAGE_ROWS = 20_000
 IF_CUT = "use mode: export"
@@ -76,6 +80,24 @@ class ImpactExports:
         """Ask for a job's state."""
         return self._job(self.api.client.json(self.api.path("Jobs", job_id)).document, job_id)
 
+    def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:
+        """Look at the list of jobs, from the day on which the oldest of these was created."""
+        wanted = {job.id for job in jobs}
+        now = self.server_now()
+        since = min(job.created_at or now for job in jobs).date() - timedelta(days=1)
+        shown: dict[str, ExportJob] = {}
+        pages = self.api.pages(self.api.path("Jobs"), "Jobs", {"CreatedAfter": since.isoformat()})
+        for page in islice(pages, LIST_PAGES):
+            for document in page:
+                job_id = text_of(document.get("Id")) if isinstance(document, dict) else ""
+                if job_id in wanted:
+                    # A word that is not known is told when the job itself is asked for.
+                    with contextlib.suppress(UnknownJobState):
+                        shown[job_id] = self._job(document, job_id)
+            if wanted <= shown.keys():
+                break
+        return shown
+
     def replay(self, job_id: str) -> ExportJob:
         """Have a job run again; the reply names the job to follow."""
         path = self.api.path("Jobs", job_id, "Replay")
@@ -105,6 +127,7 @@ class ImpactExports:
             state=state,
             word=word,
             message=self.api.client.told(text_of(document.get("StatusMessage"))),
+            created_at=moment(document.get("CreatedDate"), self.api.zone),
             finished_at=moment(document.get("CompletedDate"), self.api.zone),
             records=number(document.get("RecordsProcessed")),
             percent=number(document.get("PercentageComplete")),
