@@ -30,10 +30,13 @@ _MEMORY = 8192
 _MAX_REMEMBERED = 64
 
 _MISFIT = ""  # no value's JSON
-# What JSON writes without an exponent is at most this long when it has up to 18 digits or when
-# `parser` takes it as a decimal; a text within 20 has no more digits than a singer.decimal.
+# Up to these lengths no number is too large for its column or has too many digits for it.
 _INTEGER_LENGTH = 18
+_DECIMAL_LENGTH = MAX_EXPONENT
 _SINGER_LENGTH = 20
+
+_OFFSET_LENGTH = len(" +HH:MM")
+_MAX_OFFSETS = 8
 
 _number_grammar = msgspec.json.Decoder(msgspec.Raw)
 
@@ -144,7 +147,7 @@ def _integers(texts: Sequence[str]) -> Cells | None:
 
 
 def _decimals(texts: Sequence[str]) -> Cells | None:
-    return _numbers(texts, b"0123456789-,.", MAX_EXPONENT)
+    return _numbers(texts, b"0123456789-,.", _DECIMAL_LENGTH)
 
 
 def _singer_decimals(texts: Sequence[str]) -> Cells | None:
@@ -160,47 +163,34 @@ class _DateTimes:
 
     def __init__(self, timezone: tzinfo) -> None:
         self._timezone = timezone
-        self._halves: dict[str, tuple[_Hours, _Clocks]] = {}
+        # Offset -> hours in UTC by YYYY-MM-DDTHH, and what is after them by :MM:SS and offset.
+        self._halves: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
 
     def usual(self, texts: Sequence[str]) -> Cells | None:
         # Days, or a few moments: each whole text is looked up sooner.
         if len(set(texts)) * 4 < len(texts):
             return None
         offset = texts[0][19:]
-        if len(offset) > len(" +HH:MM"):
+        if len(offset) > _OFFSET_LENGTH:
             return None
-        if len(self._halves) > 8:
-            self._halves.clear()
         if offset not in self._halves:
-            self._halves[offset] = _Hours(offset, self._timezone), _Clocks(offset)
+            if len(self._halves) > _MAX_OFFSETS:
+                self._halves.clear()
+            self._halves[offset] = {}, {clock + offset: f"{clock}Z" for clock in CLOCKS}
         hours, clocks = self._halves[offset]
+        try:
+            return Cells([hours[text[:13]] + clocks[text[13:]] for text in texts], '"')
+        except KeyError:
+            pass
         if len(hours) > _MEMORY:
             hours.clear()
+        for hour in {text[:13] for text in texts} - hours.keys():
+            if in_utc := hour_in_utc(hour, offset, self._timezone):
+                hours[hour] = in_utc
         try:
             return Cells([hours[text[:13]] + clocks[text[13:]] for text in texts], '"')
         except KeyError:
             return None
-
-
-class _Hours(dict[str, str]):
-    """YYYY-MM-DDTHH at one offset -> the same in UTC."""
-
-    def __init__(self, offset: str, timezone: tzinfo) -> None:
-        self._offset, self._timezone = offset, timezone
-
-    def __missing__(self, hour: str) -> str:
-        found = hour_in_utc(hour, self._offset, self._timezone)
-        if not found:
-            raise KeyError(hour)
-        self[hour] = found
-        return found
-
-
-class _Clocks(dict[str, str]):
-    """:MM:SS and one offset -> :MM:SSZ."""
-
-    def __init__(self, offset: str) -> None:
-        super().__init__((clock + offset, f"{clock}Z") for clock in CLOCKS)
 
 
 def _none(_: Sequence[str]) -> Cells | None:
