@@ -38,7 +38,7 @@ def inspect(path: Path) -> Summary:
     with path.open("rb") as file:
         content = _Hashed(_decompressed(file))
         lines = _Lines(io.BufferedReader(content))
-        rows = _rows(lines)
+        rows = _rows(lines, is_count=True)
         header = next(rows, [])
         return Summary(
             header=header,
@@ -62,18 +62,24 @@ def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[
         yield from rows
 
 
-def _rows(lines: _Lines) -> Iterator[list[str]]:
-    """Yield the header and the rows, all of one width; blank lines are no rows."""
+def _rows(lines: _Lines, *, is_count: bool = False) -> Iterator[list[str]]:
+    """Yield the header and the rows, all of one width; blank lines are no rows.
+
+    With `is_count`, the header may stand for a row.
+    """
     csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
     texts = iter(lines)
     held: list[str] = []
     reader = csv.reader(_after(held, texts), strict=True)
     width = blank = 0
     is_begun = False
+    header: list[str] = []
     try:
         for line in texts:
             # Without a quote, a line is a row and each comma ends a field: no need of a parser.
-            if '"' in line or len(line) > MAX_FIELD:
+            if is_count and width > 1 and _fields(line) == width:
+                row = header
+            elif '"' in line or len(line) > MAX_FIELD:
                 held.append(line)
                 row = next(reader)
             else:
@@ -87,7 +93,7 @@ def _rows(lines: _Lines) -> Iterator[list[str]]:
                     )
                 if row[0].lstrip().lower().startswith(_HTML):
                     raise DamagedFile("an HTML page in place of a file")
-                width = len(row)
+                header, width = row, len(row)
             if not row:
                 # A null in a report of one column; the last ones of a file are none.
                 blank += width == 1 and is_begun
@@ -101,6 +107,23 @@ def _rows(lines: _Lines) -> Iterator[list[str]]:
         raise DamagedFile(f"unreadable text after line {lines.number}: {error}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DamagedFile(f"unreadable gzip after line {lines.number}: {error}") from error
+
+
+def _fields(line: str) -> int:
+    """Return how many fields a line has that is a record of its own; 0 if only a parser can tell.
+
+    A blank line has one here.
+    """
+    if len(line) > MAX_FIELD:
+        return 0
+    if '"' not in line:
+        return line.count(",") + 1
+    # Each part between two quotes is left out, and one quote stands for it: it must be a field.
+    parts = line.split('"')
+    outside = '"'.join(parts[::2]).rstrip("\r\n")
+    quoted = f",{outside},".replace(",", ",,").count(',",')
+    is_plain = len(parts) % 2 and quoted == len(parts) // 2
+    return outside.count(",") + 1 if is_plain else 0
 
 
 def _after(held: list[str], texts: Iterator[str]) -> Iterator[str]:
