@@ -122,8 +122,7 @@ def _fields(line: str) -> int:
     parts = line.split('"')
     outside = '"'.join(parts[::2]).rstrip("\r\n")
     quoted = f",{outside},".replace(",", ",,").count(',",')
-    is_plain = len(parts) % 2 and quoted == len(parts) // 2
-    return outside.count(",") + 1 if is_plain else 0
+    return outside.count(",") + 1 if quoted == len(parts) // 2 else 0
 
 
 def _after(held: list[str], texts: Iterator[str]) -> Iterator[str]:

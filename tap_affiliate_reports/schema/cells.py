@@ -104,11 +104,11 @@ class _OneByOne(dict[str, str]):
         # No warehouse takes U+0000.
         kept = text.replace("\0", "")
         try:
-            fragment = encoder.encode(self._value_of(kept) if kept else None).decode()
-        except UnicodeEncodeError:  # a ValueError, but of a text that fits: no line can have it
-            raise
+            value = self._value_of(kept) if kept else None
         except ValueError:
             fragment = _MISFIT
+        else:
+            fragment = encoder.encode(value).decode()
         if len(text) <= _MAX_REMEMBERED:
             self[text] = fragment
         return fragment
