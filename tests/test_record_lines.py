@@ -14,7 +14,14 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import RecordMessage
 
 from tap_affiliate_reports.record_lines import RecordLines
-from tap_affiliate_reports.schema import Column, Kind, match_header, row_parser, unknown_columns
+from tap_affiliate_reports.schema import (
+    Column,
+    Kind,
+    cells,
+    match_header,
+    row_parser,
+    unknown_columns,
+)
 
 UTC = timezone.utc
 NEW_YORK = ZoneInfo("America/New_York")
@@ -129,11 +136,11 @@ def files(draw: st.DrawFn):
     added = unknown_columns(match.unknown, [c.name for c in columns]) if draw(st.booleans()) else ()
     kind_at = {index: column.kind for index, column in match.found}
     # A column is all as usual, all but a few texts, or anything.
-    cells = []
+    texts = []
     for index in range(len(header)):
         usual = USUAL[kind_at.get(index, Kind.STRING)]
-        cells.append(draw(st.sampled_from([usual, usual | st.just(""), usual | ODD, DIGITS | ODD])))
-    rows = draw(st.lists(st.tuples(*cells).map(list), max_size=12))
+        texts.append(draw(st.sampled_from([usual, usual | st.just(""), usual | ODD, DIGITS | ODD])))
+    rows = draw(st.lists(st.tuples(*texts).map(list), max_size=12))
     known = [column.name for column in [*columns, *added]]
     selected = draw(st.none() | st.sets(st.sampled_from(known)))
     return rows, match, added, selected
@@ -268,7 +275,9 @@ def test_columns_that_would_share_a_name_are_refused():
         )  # fmt: skip
 
 
-def test_memory_does_not_grow_with_the_rows():
+def test_memory_does_not_grow_with_the_rows(monkeypatch):
+    monkeypatch.setattr(cells, "_MEMORY", 500)
+    monkeypatch.setattr(cells, "hour_in_utc", cells.hour_in_utc.__wrapped__)
     columns = [column("d", Kind.DATE), column("t", Kind.DATETIME), column("n", Kind.INTEGER)]
     lines = RecordLines(
         match_header(["d", "t", "n"], columns), timezone=UTC, stream="r", constants=CONSTANTS
@@ -276,17 +285,31 @@ def test_memory_does_not_grow_with_the_rows():
     start = datetime(1000, 1, 1)
 
     def encode(first: int, last: int) -> None:
-        for number in range(first, last, 100):
-            hours = [start + timedelta(hours=hour) for hour in range(number, number + 100)]
-            # The longest texts that are looked up, and some that are looked at one by one.
-            rows = [[f"{hour:%H}{hour}", str(hour), f"{number} " + "." * 5000] for hour in hours]
+        for number in range(first, last, 50):
+            hours = [start + timedelta(hours=hour) for hour in range(number, number + 50)]
+            # Texts that are looked up whole, in halves, and not at all.
+            rows = [[f"{hour:%H}{hour}", str(hour), f"{hour}" + "." * 2000] for hour in hours]
             lines.encode(rows, number)
 
-    encode(0, 10_000)
+    encode(0, 1_000)
     tracemalloc.start()
     try:
-        encode(10_000, 30_000)
+        encode(1_000, 21_000)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 12_000_000
+    assert peak < 3_000_000
+
+
+def test_a_giant_text_in_a_column_takes_little_more_memory_than_itself():
+    giant = "2026-08-03T14:05:06" + "0" * 1_000_000
+    for kind in Kind:
+        match = match_header(["c"], [column("c", kind)])
+        lines = RecordLines(match, timezone=UTC, stream="r", constants=CONSTANTS)
+        tracemalloc.start()
+        try:
+            lines.encode([[giant]], 1)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 10_000_000
