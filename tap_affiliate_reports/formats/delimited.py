@@ -38,7 +38,7 @@ def inspect(path: Path) -> Summary:
     with path.open("rb") as file:
         content = _Hashed(_decompressed(file))
         lines = _Lines(io.BufferedReader(content))
-        rows = _rows(lines)
+        rows = _rows(lines, is_count=True)
         header = next(rows, [])
         return Summary(
             header=header,
@@ -62,23 +62,38 @@ def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[
         yield from rows
 
 
-def _rows(lines: _Lines) -> Iterator[list[str]]:
-    """Yield the header and the rows, all of one width; blank lines are no rows."""
+def _rows(lines: _Lines, *, is_count: bool = False) -> Iterator[list[str]]:
+    """Yield the header and the rows, all of one width; blank lines are no rows.
+
+    With `is_count`, the header may stand for a row.
+    """
     csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
-    reader = csv.reader(lines, strict=True)
+    texts = iter(lines)
+    held: list[str] = []
+    reader = csv.reader(_after(held, texts), strict=True)
     width = blank = 0
     is_begun = False
+    header: list[str] = []
     try:
-        for row in reader:
+        for line in texts:
+            # Without a quote, a line is a row and each comma ends a field: no need of a parser.
+            if is_count and width > 1 and _fields(line) == width:
+                row = header
+            elif '"' in line or len(line) > MAX_FIELD:
+                held.append(line)
+                row = next(reader)
+            else:
+                bare = line.rstrip("\r\n")
+                row = bare.split(",") if bare else []
             lines.left = MAX_RECORD
             if len(row) != width and row:
                 if width:
                     raise DamagedFile(
-                        f"line {reader.line_num} has {len(row)} fields where the header has {width}"
+                        f"line {lines.number} has {len(row)} fields where the header has {width}"
                     )
                 if row[0].lstrip().lower().startswith(_HTML):
                     raise DamagedFile("an HTML page in place of a file")
-                width = len(row)
+                header, width = row, len(row)
             if not row:
                 # A null in a report of one column; the last ones of a file are none.
                 blank += width == 1 and is_begun
@@ -87,11 +102,36 @@ def _rows(lines: _Lines) -> Iterator[list[str]]:
             blank, is_begun = 0, True
             yield row
     except csv.Error as error:
-        raise DamagedFile(f"line {reader.line_num} is not CSV: {error}") from error
+        raise DamagedFile(f"line {lines.number} is not CSV: {error}") from error
     except UnicodeError as error:
-        raise DamagedFile(f"unreadable text after line {reader.line_num}: {error}") from error
+        raise DamagedFile(f"unreadable text after line {lines.number}: {error}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DamagedFile(f"unreadable gzip after line {reader.line_num}: {error}") from error
+        raise DamagedFile(f"unreadable gzip after line {lines.number}: {error}") from error
+
+
+def _fields(line: str) -> int:
+    """Return how many fields a line has that is a record of its own; 0 if only a parser can tell.
+
+    A blank line has one here.
+    """
+    if len(line) > MAX_FIELD:
+        return 0
+    if '"' not in line:
+        return line.count(",") + 1
+    # Each part between two quotes is left out, and one quote stands for it: it must be a field.
+    parts = line.split('"')
+    outside = '"'.join(parts[::2]).rstrip("\r\n")
+    quoted = f",{outside},".replace(",", ",,").count(',",')
+    return outside.count(",") + 1 if quoted == len(parts) // 2 else 0
+
+
+def _after(held: list[str], texts: Iterator[str]) -> Iterator[str]:
+    """Yield what is held at that moment, else the next text."""
+    while True:
+        text = held.pop() if held else next(texts, None)
+        if text is None:
+            return
+        yield text
 
 
 def _decompressed(file: io.BufferedReader) -> _Bytes:
@@ -102,11 +142,13 @@ class _Lines:
     """The lines of a stream as text, with the line ends they have, without U+0000.
 
     `left` is how many characters may still come; whoever reads records sets it back after each.
+    `number` is how many lines there have been.
     """
 
     def __init__(self, stream: _Bytes) -> None:
         self._stream = stream
         self.left = MAX_RECORD
+        self.number = 0
         self.terminated = True
 
     def __iter__(self) -> Iterator[str]:
@@ -118,6 +160,7 @@ class _Lines:
                 if self.left < 0:
                     raise DamagedFile(f"a record of more than {MAX_RECORD} characters")
                 last = line
+                self.number += 1
                 yield line.replace("\0", "") if "\0" in line else line
         self.terminated = last.endswith(("\n", "\r"))
 

@@ -24,7 +24,7 @@ _DECIMAL = re.compile(r" *[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})? *", 
 _SINGER_STEP = Decimal("1e-18")
 _SINGER_CONTEXT = Context(prec=38, traps=[Inexact, InvalidOperation])
 # Fits precision 38 and scale 18 as it stands; almost all decimals do.
-_PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,19})(?:\.\d{1,18})?", re.ASCII)
+PLAIN_DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,19})(?:\.\d{1,18})?", re.ASCII)
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -35,7 +35,7 @@ _MOMENT = re.compile(
     re.ASCII,
 )
 # Almost all date-times are YYYY-MM-DDTHH:MM:SS and an offset; few of their hours differ.
-_CLOCKS = frozenset(f":{minute:02}:{second:02}" for minute in range(60) for second in range(60))
+CLOCKS = frozenset(f":{minute:02}:{second:02}" for minute in range(60) for second in range(60))
 _USUAL_LENGTH = len("YYYY-MM-DD HH:MM:SS +HH:MM")
 
 
@@ -65,7 +65,7 @@ def _integer(text: str) -> int:
 
 
 def _decimal(text: str) -> Decimal:
-    if _PLAIN.fullmatch(text):
+    if PLAIN_DECIMAL.fullmatch(text):
         return Decimal(text)
     if len(text) > MAX_TEXT or _DECIMAL.fullmatch(text) is None:
         raise ValueError("not a decimal number")
@@ -76,7 +76,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _singer_decimal(text: str) -> str:
-    if _PLAIN.fullmatch(text):
+    if PLAIN_DECIMAL.fullmatch(text):
         return text
     try:
         return f"{_decimal(text).quantize(_SINGER_STEP, context=_SINGER_CONTEXT):f}"
@@ -106,8 +106,8 @@ def _date(text: str) -> str:
 
 def _datetime(zone: tzinfo, text: str) -> str:
     clock = text[13:19]
-    if clock in _CLOCKS and len(text) <= _USUAL_LENGTH:
-        start = _hour_in_utc(text[:13], text[19:], zone)
+    if clock in CLOCKS and len(text) <= _USUAL_LENGTH:
+        start = hour_in_utc(text[:13], text[19:], zone)
         if start:
             return f"{start}{clock}Z"
     match = _MOMENT.fullmatch(text) if len(text) <= MAX_TEXT else None
@@ -119,7 +119,7 @@ def _datetime(zone: tzinfo, text: str) -> str:
 
 
 @lru_cache(maxsize=16_384)
-def _hour_in_utc(hour: str, offset: str, zone: tzinfo) -> str:
+def hour_in_utc(hour: str, offset: str, zone: tzinfo) -> str:
     """Return "YYYY-MM-DDTHH" in UTC if the whole hour is one hour there too, else ""."""
     match = _MOMENT.fullmatch(f"{hour}:00:00{offset}")
     if match is None or match["fraction"]:

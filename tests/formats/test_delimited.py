@@ -5,17 +5,20 @@ import csv
 import gzip
 import io
 import tracemalloc
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import delimited
 
-CELLS = st.text(st.sampled_from('a,"\r\n\0 é€😀'), max_size=6) | st.text(max_size=10)
+NUL = "\U0010fffe"
+CELLS = st.text(st.sampled_from('a,"\r\n\0 é€😀'), max_size=6) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters=NUL), max_size=10
+)
 
 
 @st.composite
@@ -25,9 +28,6 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
     cells = CELLS if width > 1 else CELLS.filter(lambda text: text.replace("\0", ""))
     rows = st.lists(cells, min_size=width, max_size=width)
     return draw(st.lists(rows, min_size=1, max_size=6))
-
-
-NUL = "\U0010fffe"
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,49 @@ def test_rows_are_read_as_they_were_written(spool, table, quoting, encoding):
     path = spool(ENCODE[encoding](as_csv(table, quoting=quoting)))
     assert read(path) == without_nul(table)
     assert delimited.inspect(path).terminated
+
+
+def by_parser(text):
+    """Return the rows that a parser alone reads, or None where it or their widths are at fault."""
+    try:
+        lines = (line.replace("\0", "") for line in io.StringIO(text, newline=""))
+        rows = list(csv.reader(lines, strict=True))
+    except csv.Error:
+        return None
+    filled = [row for row in rows if row]
+    if len({len(row) for row in filled}) > 1:
+        return None
+    if filled and len(filled[0]) == 1:
+        begun = dropwhile(lambda row: not row, reversed(rows))
+        return [row or [""] for row in dropwhile(lambda row: not row, reversed(list(begun)))]
+    return filled
+
+
+# fmt: off
+LINES = st.sampled_from([
+    "a,b", '"a",b', 'a,"b"', '"a,b",""', '"a""b",c', '"a\nb",c', '"a\r",c', ",", '"",""', "", '""',
+    'a"b,c', '"a"b,c', 'a,"b', '"a,b', '"', '"""', '""","', "a", "a,b,c", '"a" ,b', '\0"a",b\0',
+])
+# fmt: on
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(LINES | st.text('a,"\r\n', max_size=7), max_size=8).map("\n".join)
+    | st.lists(LINES, max_size=6).map("\r\n".join)
+    | st.text('a,"\r\n\0', max_size=30),
+)
+def test_rows_are_those_of_a_parser_alone(spool, text):
+    path = spool(text.encode())
+    expected = by_parser(text)
+    if expected is None:
+        with pytest.raises(DamagedFile) as counted:
+            delimited.inspect(path)
+        with pytest.raises(DamagedFile) as told:
+            list(delimited.read_rows(path))
+        assert str(counted.value) == str(told.value)
+    else:
+        assert read(path) == expected
 
 
 @pytest.mark.parametrize("lineterminator", ["\n", "\r\n", "\r"])

@@ -1,0 +1,203 @@
+"""A column's texts -> their JSON, many at a time; what each text means is `parser`'s to say.
+
+A column is first tried in its usual form, with a few calls that each take the whole column. Only
+where it has another form are its texts looked at one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from singer_sdk.contrib.msgspec import encoder
+
+from tap_affiliate_reports.schema.columns import Kind
+from tap_affiliate_reports.schema.values import (
+    CLOCKS,
+    MAX_EXPONENT,
+    PLAIN_DECIMAL,
+    hour_in_utc,
+    parser,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import tzinfo
+
+# Texts whose JSON is remembered, and how long one may be.
+_MEMORY = 8192
+_MAX_REMEMBERED = 64
+
+_MISFIT = ""  # no value's JSON
+# Up to these lengths no number is too large for its column or has too many digits for it.
+_INTEGER_LENGTH = 18
+_DECIMAL_LENGTH = MAX_EXPONENT
+_SINGER_LENGTH = 20
+
+_OFFSET_LENGTH = len(" +HH:MM")
+_MAX_OFFSETS = 8
+
+_number_grammar = msgspec.json.Decoder(msgspec.Raw)
+
+
+@dataclass
+class Cells:
+    """A column as JSON, one text a row; `quote` is what is missing around each of them.
+
+    `misfits` are the texts that don't fit, by their place in the column; null stands for them.
+    """
+
+    json: Sequence[str]
+    quote: str = ""
+    misfits: Sequence[tuple[int, str]] = ()
+
+
+def column_encoder(
+    kind: Kind, *, timezone: tzinfo, singer_decimal: bool = False
+) -> Callable[[Sequence[str]], Cells | None]:
+    """Return the function that makes cells of texts, or None where all are empty, hence null."""
+    one_by_one = _OneByOne(kind, timezone, singer_decimal=singer_decimal)
+    if kind is Kind.DATETIME:
+        usual: Callable[[Sequence[str]], Cells | None] = _DateTimes(timezone).usual
+    elif kind is Kind.DECIMAL:
+        usual = _singer_decimals if singer_decimal else _decimals
+    else:
+        usual = _USUAL.get(kind, _none)
+
+    def encode(texts: Sequence[str]) -> Cells | None:
+        present = texts if all(texts) else list(filter(None, texts))
+        if not present:
+            return None
+        cells = usual(present)
+        if cells is None:
+            return one_by_one.cells(texts)
+        if present is not texts:
+            rest = iter(cells.json)
+            quote = cells.quote
+            return Cells([f"{quote}{next(rest)}{quote}" if text else "null" for text in texts])
+        return cells
+
+    return encode
+
+
+class _OneByOne(dict[str, str]):
+    """Text -> JSON for any text, remembering those it has seen."""
+
+    def __init__(self, kind: Kind, timezone: tzinfo, *, singer_decimal: bool) -> None:
+        self._value_of = parser(kind, timezone=timezone, singer_decimal=singer_decimal)
+
+    def cells(self, texts: Sequence[str]) -> Cells:
+        if len(self) > _MEMORY:
+            self.clear()
+        json = list(map(self.__getitem__, texts))
+        if _MISFIT not in json:
+            return Cells(json)
+        misfits = [
+            (place, texts[place].replace("\0", ""))
+            for place, fragment in enumerate(json)
+            if fragment == _MISFIT
+        ]
+        return Cells([fragment or "null" for fragment in json], misfits=misfits)
+
+    def __missing__(self, text: str) -> str:
+        # No warehouse takes U+0000.
+        kept = text.replace("\0", "")
+        try:
+            value = self._value_of(kept) if kept else None
+        except ValueError:
+            fragment = _MISFIT
+        else:
+            fragment = encoder.encode(value).decode()
+        if len(text) <= _MAX_REMEMBERED:
+            self[text] = fragment
+        return fragment
+
+
+def _strings(texts: Sequence[str]) -> Cells | None:
+    lines = encoder.encode_lines(texts)
+    if b"\\" not in lines:
+        return Cells(texts, '"')
+    if b"\\u0000" in lines:
+        return None
+    # A line end within a text is escaped.
+    return Cells(lines.decode().split("\n")[:-1])
+
+
+def _numbers(texts: Sequence[str], characters: bytes, length: int) -> Cells | None:
+    """Return texts that are JSON numbers of these characters, and no longer, as they are."""
+    joined = ",".join(texts)
+    if (
+        joined.isascii()
+        and max(map(len, texts)) <= length
+        and joined.count(",") == len(texts) - 1
+        and not (array := joined.encode()).translate(None, characters)
+    ):
+        try:
+            # Skips over the array without making its values; "007" and "5." are no JSON.
+            _number_grammar.decode(b"[%b]" % array)
+        except msgspec.DecodeError:
+            return None
+        return Cells(texts)
+    return None
+
+
+def _integers(texts: Sequence[str]) -> Cells | None:
+    return _numbers(texts, b"0123456789-,", _INTEGER_LENGTH)
+
+
+def _decimals(texts: Sequence[str]) -> Cells | None:
+    return _numbers(texts, b"0123456789-,.", _DECIMAL_LENGTH)
+
+
+def _singer_decimals(texts: Sequence[str]) -> Cells | None:
+    is_plain = (
+        _numbers(texts, b"0123456789-,.", _SINGER_LENGTH) is not None
+        or all(map(PLAIN_DECIMAL.fullmatch, texts))
+    )  # fmt: skip
+    return Cells(texts, '"') if is_plain else None
+
+
+class _DateTimes:
+    """Date-times of whole seconds with one offset: both halves repeat a lot, and are looked up."""
+
+    def __init__(self, timezone: tzinfo) -> None:
+        self._timezone = timezone
+        # Offset -> hours in UTC by YYYY-MM-DDTHH, and what is after them by :MM:SS and offset.
+        self._halves: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+
+    def usual(self, texts: Sequence[str]) -> Cells | None:
+        sample = texts[::8]
+        if len(set(sample)) * 4 < len(sample) * 3:
+            return None  # days, say: whole texts repeat, and are sooner looked up themselves
+        offset = texts[0][19:]
+        if len(offset) > _OFFSET_LENGTH:
+            return None
+        if offset not in self._halves:
+            if len(self._halves) > _MAX_OFFSETS:
+                self._halves.clear()
+            self._halves[offset] = {}, {clock + offset: f"{clock}Z" for clock in CLOCKS}
+        hours, clocks = self._halves[offset]
+        try:
+            return Cells([hours[text[:13]] + clocks[text[13:]] for text in texts], '"')
+        except KeyError:
+            pass
+        if len(hours) > _MEMORY:
+            hours.clear()
+        for hour in {text[:13] for text in texts} - hours.keys():
+            if in_utc := hour_in_utc(hour, offset, self._timezone):
+                hours[hour] = in_utc
+        try:
+            return Cells([hours[text[:13]] + clocks[text[13:]] for text in texts], '"')
+        except KeyError:
+            return None
+
+
+def _none(_: Sequence[str]) -> Cells | None:
+    return None
+
+
+_USUAL: dict[Kind, Callable[[Sequence[str]], Cells | None]] = {
+    Kind.STRING: _strings,
+    Kind.INTEGER: _integers,
+}
