@@ -39,6 +39,12 @@ class LineWriter(MsgSpecWriter):
         if len(self._block) >= BLOCK or not isinstance(message, RecordMessage):
             self.flush()
 
+    def write_lines(self, lines: bytes) -> None:
+        """Write lines of records, perhaps later."""
+        self._block += lines
+        if len(self._block) >= BLOCK:
+            self.flush()
+
     def flush(self) -> None:
         """Write all lines that are still held back."""
         self.busy = True

@@ -66,8 +66,12 @@ class Collector(LineWriter):
         self.messages: list[dict[str, Any]] = []
 
     def write_message(self, message: Message) -> None:
-        line = bytes(self.format_message(message))
-        self.messages.append(json.loads(line, parse_float=Decimal))
+        self.write_lines(bytes(self.format_message(message)))
+
+    def write_lines(self, lines: bytes) -> None:
+        self.messages.extend(
+            json.loads(line, parse_float=Decimal) for line in lines.split(b"\n") if line
+        )
 
 
 @dataclass

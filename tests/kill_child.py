@@ -57,8 +57,16 @@ class DyingWriter(messages.LineWriter):
         super().__init__()
         self.left = die_after
 
+    def write_lines(self, lines: bytes) -> None:
+        for line in lines.splitlines(keepends=True):
+            super().write_lines(line)
+            self._count()
+
     def write_message(self, message: Message) -> None:
         super().write_message(message)
+        self._count()
+
+    def _count(self) -> None:
         if self.left is not None:
             self.left -= 1
             if self.left == 0:

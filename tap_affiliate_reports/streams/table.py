@@ -5,19 +5,23 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata, RecordMessage
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.exports.flow import ExportFlow
+from tap_affiliate_reports.record_lines import BLOCK_ROWS, RecordLines
 from tap_affiliate_reports.schema import (
     Column,
+    HeaderMatch,
     Kind,
     json_schema,
     match_header,
@@ -39,8 +43,6 @@ if TYPE_CHECKING:
     from tap_affiliate_reports.tap import TapAffiliateReports
 
 FULL_TABLE = "FULL_TABLE"
-# Between two looks at the exports that are under way, this many rows are emitted.
-TICK_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class TableStream(AffiliateStream):
         # Set for each file before its first record.
         self.extracted_at: datetime | None = None
         self._warned: set[str] = set()
+        # Set for each sync: who counts records, and whether lines may be written many at once.
+        self._counted: Callable[[int], None] = lambda count: None  # noqa: ARG005
+        self._writes_lines = False
         super().__init__(tap, source, name, self._json_schema())
         self._set_keys()
 
@@ -156,6 +161,10 @@ class TableStream(AffiliateStream):
             # A connection test: the credentials and the columns have been seen.
             return
         with self.get_record_counter() as counter, self.get_sync_timer():
+            self._counted = counter.increment
+            self._writes_lines = (
+                write_messages and self.selected and self.ABORT_AT_RECORD_COUNT is None
+            )
             for index, record in enumerate(self.get_records(context)):
                 self._check_max_record_limit(current_record_index=index)
                 if write_messages and self.selected:
@@ -201,9 +210,10 @@ class TableStream(AffiliateStream):
     def rows(
         self, export: Export, result: ResultFile, constants: Mapping[str, Any]
     ) -> Generator[dict[str, Any], None, int]:
-        """Yield the rows of a file as records, and return how many values did not fit.
+        """Emit the rows of a file, and return how many values did not fit.
 
-        `constants` are the added columns, the same in all rows but for `_row_number`.
+        `constants` are the added columns, the same in all rows but for `_row_number`. Records are
+        yielded where someone must see each; else their lines are written at once.
         """
         summary = result.summary
         match = match_header(self.names_of(summary.header), self.columns)
@@ -212,6 +222,57 @@ class TableStream(AffiliateStream):
         new: Sequence[Column] = ()
         if match.unknown and summary.rows:
             new = self._add_columns(export, match.unknown, summary.kinds)
+        rows = self.source.exports.format_of(export.request).read_rows(result.path, summary.header)
+        if self._writes_lines and self._is_unmapped:
+            misfits_of = self._write_lines(rows, match, new, constants)
+        else:
+            misfits_of = yield from self._as_records(rows, match, new, constants)
+        for name, count in misfits_of.items():
+            self.logger.warning(
+                "%s: %d values of %s do not fit its type and are kept in _unparsed",
+                export, count, name,
+            )  # fmt: skip
+        return misfits_of.total()
+
+    @property
+    def _is_unmapped(self) -> bool:
+        """Whether records leave as they are: by no stream map of the user's, and not flattened."""
+        (first, *more) = self.stream_maps
+        return not more and type(first) is SameRecordTransform and not first.flattening_enabled
+
+    def _write_lines(
+        self,
+        rows: Iterator[Sequence[str]],
+        match: HeaderMatch,
+        new: Sequence[Column],
+        constants: Mapping[str, Any],
+    ) -> Counter[str]:
+        lines = RecordLines(
+            match,
+            new,
+            timezone=self.source.zone,
+            singer_decimal=self.singer_decimal,
+            selected=self.selected_columns,
+            stream=self.name,
+            constants=constants,
+            version=self._stream_version,
+            time_extracted=self.extracted_at,
+        )
+        number = 1
+        while block := list(islice(rows, BLOCK_ROWS)):
+            self._tap.message_writer.write_lines(lines.encode(block, number))
+            number += len(block)
+            self._counted(len(block))
+            self._tap.run.tick()
+        return lines.unparsed
+
+    def _as_records(
+        self,
+        rows: Iterator[Sequence[str]],
+        match: HeaderMatch,
+        new: Sequence[Column],
+        constants: Mapping[str, Any],
+    ) -> Generator[dict[str, Any], None, Counter[str]]:
         parse = row_parser(
             match,
             new,
@@ -220,7 +281,6 @@ class TableStream(AffiliateStream):
             selected=self.selected_columns,
         )
         misfits_of: Counter[str] = Counter()
-        rows = self.source.exports.format_of(export.request).read_rows(result.path, summary.header)
         for number, row in enumerate(rows, 1):
             values, misfits = parse(row)
             record = {**constants, **values}
@@ -229,14 +289,9 @@ class TableStream(AffiliateStream):
                 record["_unparsed"] = misfits
                 misfits_of.update(misfits.keys())
             yield record
-            if number % TICK_ROWS == 0:
+            if number % BLOCK_ROWS == 0:
                 self._tap.run.tick()
-        for name, count in misfits_of.items():
-            self.logger.warning(
-                "%s: %d values of %s do not fit its type and are kept in _unparsed",
-                export, count, name,
-            )  # fmt: skip
-        return misfits_of.total()
+        return misfits_of
 
     def left_as_it_is(self, export: Export) -> None:
         """Count an export that was not to be had in this run."""
