@@ -49,12 +49,12 @@ class Discovery:
         sources = self.tap.sources
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
-            streams.extend(self._file_streams(source))
             try:
+                streams.extend(self._file_streams(source))
                 streams.extend(self._report_streams(source, {stream.name for stream in streams}))
             except ApiError as error:
                 self.unreachable[source.name] = error
-                self.tap.logger.warning("%s: no report can be listed: %s", source.name, error)
+                self.tap.logger.warning("%s can't be listed: %s", source.name, error)
         if len(self.unreachable) == len(sources):
             raise next(iter(self.unreachable.values()))
         self.known |= {stream.name for stream in streams}
@@ -137,12 +137,13 @@ class Discovery:
     def _file_columns(
         self, source: Source, spec: FileSpec, properties: Mapping[str, Any] | None
     ) -> Sequence[Column]:
-        """Return the columns of a catalog, else those of the state, else of the newest file."""
+        """Return the columns of the state and of a catalog; without both, of the newest file."""
+        kept = self._state.get("bookmarks", {}).get(spec.name, {}).get("columns") or {}
+        columns = [Column(name, name, Kind(kind)) for name, kind in kept.items()]
         if properties is not None:
-            return _with_catalog([], properties, ADDED_TO_FILES)
-        kept = self._state.get("bookmarks", {}).get(spec.name, {}).get("columns")
-        if kept:
-            return [Column(name, name, Kind(kind)) for name, kind in kept.items()]
+            return _with_catalog(columns, properties, ADDED_TO_FILES)
+        if columns:
+            return columns
         try:
             return newest_columns(source, spec, self.tap.run.spool)
         except TapError as error:
