@@ -86,6 +86,8 @@ class FilesStream(TableStream):
         self._held_back: datetime | None = None
         # Which of this sync's exports loads which of the service's.
         self._claims: dict[str, str] = {}
+        # When those that are listed were finished: a poll that fails knows of no date.
+        self._listed: dict[str, datetime] = {}
         super().__init__(
             tap, source, spec.name, columns, added=ADDED_TO_FILES, singer_decimal=singer_decimal
         )
@@ -124,7 +126,7 @@ class FilesStream(TableStream):
                 continue
             if self._ledger.wants(job.id, at):
                 export = _export(self.name, job)
-                export.check, export.job = self._check, job
+                export.check, self._listed[job.id] = self._check, at
                 self._claims[job.id] = export.window
                 self.exports.append(export)
             else:
@@ -189,8 +191,9 @@ class FilesStream(TableStream):
             self.flow.abandon(self.name)
 
     def _left(self, export: Export) -> None:
-        if export.job is not None and export.job.finished_at is not None:
-            self._hold_back(export.job.finished_at)
+        at = self._listed.get(export.known_job) or (export.job and export.job.finished_at)
+        if at:
+            self._hold_back(at)
 
     def _hold_back(self, at: datetime) -> None:
         self._held_back = at if self._held_back is None else min(self._held_back, at)

@@ -787,6 +787,20 @@ class TestCreate:
         assert len(asked(sandbox, "POST")) == 2, "it is not made again by itself"
         assert deals(run) == ["listed", "second"]
 
+    def test_one_whose_file_is_damaged_is_not_passed_over(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        sandbox.hienergy.job_seconds = lambda export: (
+            60 if export.search_params["q"] == "first" else 200_000
+        )
+        sandbox.faults.add("storage", html_login(), times=3)
+        config = creating(config, params("first"), params("second"))
+        run = sync(having(config, job_timeout_seconds=10**6, poll_interval_seconds=5000), clock)
+        assert "create 1" in error_of(run)
+        assert deals(run) == ["second"]
+        run = sync(having(config, create=[]), clock, state=run.state).ok()
+        assert deals(run) == ["first"], "finished more than a day before the other"
+
     def test_one_that_is_never_done_is_an_error_that_names_it(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
     ) -> None:
@@ -948,6 +962,22 @@ class TestRateLimits:
         assert names[spared] not in emitted
         run = sync(config, clock, catalog=catalog, state=run.state).ok()
         assert sorted(emitted + deals(run)) == names
+
+    def test_what_is_loaded_after_one_that_is_left_does_not_pass_it_over(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        _, left, _ = (add(sandbox, name, ago=ago) for name, ago in (("a", 9), ("b", 6), ("c", 3)))
+        catalog = only(discover(config, clock), DEALS)
+        running = json.dumps({"export": {"id": left.id, "status": "processing"}}).encode()
+        one = f"GET /api/v1/exports/{left.id}"
+        sandbox.faults.add(one, body(running, "application/json"))
+        sandbox.faults.add(one, status(429, {"Retry-After": "3600"}))
+        run = sync(config, clock, catalog=catalog)
+        assert "rate limit" in error_of(run).lower()
+        assert (deals(run), run.bookmark(DEALS)) == (["a", "c"], "2026-11-13T15:00:00Z")
+        run = sync(config, clock, catalog=catalog, state=run.state).ok()
+        assert deals(run) == ["b"]
+        assert sync(config, clock, catalog=catalog, state=run.state).ok().records(DEALS) == []
 
     def test_a_short_pause_is_made(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
