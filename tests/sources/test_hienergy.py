@@ -997,6 +997,23 @@ class TestCredentials:
         assert "another-key" not in error_of(run)
         assert run.states == [] or DEALS not in run.state.get("bookmarks", {})
 
+    @pytest.mark.parametrize("code", [401, 503])
+    def test_an_account_that_can_not_be_read_does_not_stop_another_source(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], code: int
+    ) -> None:
+        add(sandbox, "a")
+        instal = {"auth_token": "sandbox-token", "api_url": sandbox.base_url("instal")}
+        both = {**config, "start_date": "2026-11-17", "instal": instal}
+        state = sync(both, clock).ok().state
+        catalog = discover(both, clock)
+        sandbox.faults.add("hienergy list", status(code), times=None)
+        clock.advance(days=1)
+        for chosen in (None, catalog):
+            run = sync(both, clock, state=state, catalog=chosen)
+            assert f"HTTP {code}" in error_of(run)
+            assert run.bookmark("advertiser_report") == "2026-11-19"
+            assert run.state["bookmarks"][DEALS] == state["bookmarks"][DEALS]
+
     @pytest.mark.parametrize(
         ("own", "named"),
         [
