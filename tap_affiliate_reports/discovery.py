@@ -47,15 +47,18 @@ class Discovery:
         """Return the streams; where one source of several can't be reached, those of the others."""
         streams: list[Stream] = []
         sources = self.tap.sources
+        fixed = {self._audit.name}
+        for source in sources:
+            fixed |= {spec.name for spec in (*source.lists(), *source.files())}
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
-            streams.extend(self._file_streams(source))
-            taken = {self._audit.name, *(stream.name for stream in streams)}
             try:
+                streams.extend(self._file_streams(source))
+                taken = fixed | {stream.name for stream in streams}
                 streams.extend(self._report_streams(source, taken))
             except ApiError as error:
                 self.unreachable[source.name] = error
-                self.tap.logger.warning("%s: no report can be listed: %s", source.name, error)
+                self.tap.logger.warning("%s can't be listed: %s", source.name, error)
         if len(self.unreachable) == len(sources):
             raise next(iter(self.unreachable.values()))
         if self.unreachable or any(source.reports() for source in sources):
@@ -86,7 +89,7 @@ class Discovery:
             named[report.stream.casefold()].append(report)
         distinct = []
         for name, same in named.items():
-            ids = [report.id for report in same] + [stream for stream in taken if stream == name]
+            ids = [report.id for report in same] + [other for other in taken if other.casefold() == name]
             if len(ids) > 1:
                 line = f"{source.name}: {' and '.join(map(repr, ids))} make one stream name, {name}"
                 if any(self.is_selected(source, report) for report in same):
@@ -140,12 +143,13 @@ class Discovery:
     def _file_columns(
         self, source: Source, spec: FileSpec, properties: Mapping[str, Any] | None
     ) -> Sequence[Column]:
-        """Return the columns of a catalog, else those of the state, else of the newest file."""
+        """Return the columns of the state and of a catalog; without both, of the newest file."""
+        kept = self._state.get("bookmarks", {}).get(spec.name, {}).get("columns") or {}
+        columns = [Column(name, name, Kind(kind)) for name, kind in kept.items()]
         if properties is not None:
-            return _with_catalog([], properties, ADDED_TO_FILES)
-        kept = self._state.get("bookmarks", {}).get(spec.name, {}).get("columns")
-        if kept:
-            return [Column(name, name, Kind(kind)) for name, kind in kept.items()]
+            return _with_catalog(columns, properties, ADDED_TO_FILES)
+        if columns:
+            return columns
         try:
             return newest_columns(source, spec, self.tap.run.spool)
         except TapError as error:

@@ -142,12 +142,14 @@ OVERLAP = timedelta(days=1)
 class FileLedger:
     """Knows which finished files are loaded; the state of one stream, in place.
 
-    The bookmark is the date of the newest one before which none is missing. `loaded` holds the ids
-    of all that are not well before it, so that no file is taken twice or passed over.
+    The bookmark is the date of the newest one before which none is missing, from `start` on.
+    `loaded` holds the ids of all others: those that are not well before the bookmark, and those
+    from before `start`, so that no file is taken twice or passed over.
     """
 
     def __init__(self, state: MutableMapping[str, Any], start: datetime) -> None:
         self.state = state
+        self.start = start
         value = state.get("replication_key_value")
         loaded = state.get("loaded")
         try:
@@ -160,9 +162,13 @@ class FileLedger:
         overlap = OVERLAP if loaded is not None else timedelta(0)
         self.since = max(start, self.bookmark - overlap) if self.bookmark else start
 
+    def has(self, export: str, finished_at: datetime) -> bool:
+        """Tell whether a finished file is loaded."""
+        return export in self.loaded or self.start <= finished_at < self.since
+
     def wants(self, export: str, finished_at: datetime) -> bool:
-        """Tell whether a finished file is still to be loaded."""
-        return export not in self.loaded and finished_at >= self.since
+        """Tell whether a finished file that is listed is still to be loaded."""
+        return finished_at >= self.start and not self.has(export, finished_at)
 
     def note(self, export: str, finished_at: datetime, not_past: datetime | None) -> None:
         """Record a file as loaded; the bookmark moves up to it, but not past a given moment."""
@@ -174,7 +180,7 @@ class FileLedger:
         self.state["loaded"] = {
             key: to_timestamp(at)
             for key, at in self.loaded.items()
-            if at >= self.bookmark - OVERLAP
+            if at >= self.bookmark - OVERLAP or at < self.start
         }
 
 

@@ -69,7 +69,31 @@ def from_env(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(tap.config)
 
 
+def other(source: str, **own: Any) -> dict[str, Any]:
+    """Return settings of another source that are right but for what is given."""
+    secret = "api_key" if source == "hienergy" else "auth_token"
+    return {"start_date": "2026-09-10", source: {secret: TOKEN, "api_url": NOWHERE, **own}}
+
+
 WRONG = {
+    "hienergy": {"start_date": "2026-09-10", "hienergy": [TOKEN]},
+    "hienergy.api_key": other("hienergy", api_key=None),
+    "hienergy.api_key is empty": other("hienergy", api_key=""),
+    "hienergy.api_key is a list": other("hienergy", api_key=[TOKEN]),
+    "hienergy.api_url": other("hienergy", api_url="app.hienergy.ai"),
+    "hienergy.account": other("hienergy", account=5),
+    "hienergy.create": other("hienergy", create="deals_excel"),
+    "hienergy.create.0.report_type": other("hienergy", create=[{"report_type": "deals"}]),
+    "hienergy.window": other("hienergy", window="month"),
+    "hienergy.max_concurrent_jobs": other("hienergy", max_concurrent_jobs=0),
+    "instal.auth_token": other("instal", auth_token=None),
+    "instal.auth_token is an object": other("instal", auth_token={"value": TOKEN}),
+    "instal.interval": other("instal", interval="weekly"),
+    "instal.interval of months in weeks": other("instal", interval="monthly", window="week"),
+    "instal.window": other("instal", window="none"),
+    "instal.timezone": other("instal", timezone="Mars/Olympus"),
+    "instal.lookback_days": other("instal", lookback_days=1.5),
+    "instal.program_ids": other("instal", program_ids=[1]),
     "start_date": settings(start_date="yesterday"),
     "start_date of no month": settings(start_date="2026-13-01"),
     "start_date of no day": settings(start_date="2026-02-30"),
@@ -374,6 +398,33 @@ def test_nested_settings_come_from_the_environment(environment: pytest.MonkeyPat
     assert (config["start_date"], config["use_singer_decimal"]) == ("2026-09-10", True)
 
 
+def test_nested_settings_of_the_other_sources_come_from_the_environment(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    for name, text in {
+        "HIENERGY_API_KEY": TOKEN,
+        "HIENERGY_CREATE": '[{"report_type": "deals_excel", "search_params": {"q": [1]}}]',
+        "HIENERGY_ACCOUNT": "007",
+        "INSTAL_AUTH_TOKEN": TOKEN,
+        "INSTAL_LOOKBACK_DAYS": "45",
+        "INSTAL_RESULT_MAX_AGE_HOURS": "0",
+        "INSTAL_INTERVAL": "hourly",
+    }.items():
+        environment.setenv(ENV + name, text)
+    config = from_env({"start_date": "2026-09-10"})
+    assert config["hienergy"] == {
+        "api_key": TOKEN,
+        "create": [{"report_type": "deals_excel", "search_params": {"q": [1]}}],
+        "account": "007",
+    }
+    assert config["instal"] == {
+        "auth_token": TOKEN,
+        "lookback_days": 45,
+        "result_max_age_hours": 0.0,
+        "interval": "hourly",
+    }
+
+
 def test_a_file_and_the_environment_make_one_configuration(
     environment: pytest.MonkeyPatch,
 ) -> None:
@@ -406,6 +457,8 @@ def test_without_config_env_the_environment_is_not_read(
         ("IMPACT_REPORT_OPTIONS", "[]"),
         ("USE_SINGER_DECIMAL", "maybe"),
         ("IMPACT_WINDOW", "fortnight"),
+        ("HIENERGY_CREATE", '[{"report_type": "deals_excel"'),
+        ("INSTAL_LOOKBACK_DAYS", "a month"),
     ],
 )
 def test_a_wrong_value_in_the_environment_is_refused_by_one_line_that_names_it(

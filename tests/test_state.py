@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
-from tap_affiliate_reports.state import Ledger, from_timestamp, to_timestamp
+from tap_affiliate_reports.state import FileLedger, Ledger, from_timestamp, to_timestamp
 from tap_affiliate_reports.windows import Loaded, Window
 
 days = st.dates(date(2000, 1, 1), date(2050, 1, 1))
@@ -116,6 +116,90 @@ class TestLedger:
     def test_a_ledger_that_can_not_be_read_is_one_clear_error(self, windows: Any) -> None:
         with pytest.raises(TapError, match="state") as caught:
             Ledger({"windows": windows}, "_window_end")
+        assert "\n" not in str(caught.value)
+
+
+START = datetime(2026, 11, 1, tzinfo=timezone.utc)
+
+
+def files_of(state: dict[str, Any], start: datetime = START) -> FileLedger:
+    """Read a state of files as a next sync would."""
+    return FileLedger(json.loads(json.dumps(state)), start)
+
+
+class TestFileLedger:
+    @given(st.data())
+    def test_every_file_is_loaded_once_whatever_the_order_the_delays_and_the_kills(
+        self, data: st.DataObject
+    ) -> None:
+        draw, hours = data.draw, st.integers(0, 23)
+        now, state, noted = START, {}, []
+        # When each was finished, and when it is first listed: up to a day later.
+        files: dict[str, tuple[datetime, datetime]] = {}
+        # What each sync asks for, and is answered with: an export of before the start.
+        asked_for = START - timedelta(days=draw(st.integers(1, 9)))
+        syncs = draw(st.integers(1, 6))
+        for number in range(syncs):
+            now += timedelta(hours=draw(st.integers(1, 90)))
+            for _ in range(draw(st.integers(0, 4))):
+                at = max(START, now - timedelta(hours=draw(hours)))
+                files[str(len(files))] = at, at + timedelta(hours=draw(hours))
+            is_last = number == syncs - 1
+            if is_last:
+                now += timedelta(days=1)
+            listed = {key: at for key, (at, seen) in files.items() if seen <= now}
+            ledger = files_of(state)
+            wanted = [(at, key) for key, at in listed.items() if ledger.wants(key, at)]
+            waiting = set() if is_last else draw(st.sets(st.sampled_from(sorted(files) or [""])))
+            held = min((at for key, at in listed.items() if key in waiting - set(noted)),
+                       default=None)  # fmt: skip
+            plan = [(key, at) for at, key in sorted(wanted) if key not in waiting]
+            if not ledger.has("asked for", asked_for):
+                plan.append(("asked for", asked_for))
+            kill = None if is_last else draw(st.none() | st.integers(0, len(plan)))
+            for key, at in plan[:kill]:
+                ledger.note(key, at, held)
+                noted.append(key)
+                state = json.loads(json.dumps(ledger.state))
+        assert sorted(noted) == sorted({*files, "asked for"})
+        assert len(state.get("loaded", {})) <= len(files) + 1
+
+    @given(st.lists(moments, min_size=1), st.none() | moments)
+    def test_the_bookmark_never_moves_back_or_past_what_is_held_back(
+        self, moves: list[datetime], held: datetime | None
+    ) -> None:
+        state: dict[str, Any] = {}
+        for number, at in enumerate(moves):
+            before = files_of(state).bookmark
+            FileLedger(state, START).note(str(number), at, held)
+            after = files_of(state).bookmark
+            assert after is not None
+            assert before is None or after >= before
+            assert held is None or after <= max(held, before or held)
+
+    def test_only_what_may_be_listed_again_is_remembered(self) -> None:
+        state: dict[str, Any] = {}
+        ledger = FileLedger(state, START)
+        for hour in range(24 * 10):
+            ledger.note(str(hour), START + timedelta(hours=hour), None)
+        assert len(state["loaded"]) == 25
+        assert not any(
+            files_of(state).wants(str(hour), START + timedelta(hours=hour)) for hour in range(240)
+        )
+
+    def test_a_bookmark_set_by_hand_is_taken_at_its_word(self) -> None:
+        ledger = files_of({"replication_key_value": "2026-11-05"})
+        moment = datetime(2026, 11, 5, tzinfo=timezone.utc)
+        assert ledger.wants("a", moment)
+        assert not ledger.wants("b", moment - timedelta(seconds=1))
+
+    @pytest.mark.parametrize("loaded", [[], ["1"], "junk", {"1": None}, {"1": 5}, {"1": "lately"}])
+    def test_a_ledger_that_can_not_be_read_is_one_clear_error(self, loaded: Any) -> None:
+        if loaded == []:
+            assert files_of({"loaded": loaded}).loaded == {}
+            return
+        with pytest.raises(TapError, match="state") as caught:
+            files_of({"loaded": loaded})
         assert "\n" not in str(caught.value)
 
 

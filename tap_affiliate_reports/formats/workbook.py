@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # What a sheet can have; a file that claims more is none.
 MAX_ROWS = 1_048_576
-# The texts that cells share are held in memory.
-MAX_SHARED_TEXTS = 256 * 1024 * 1024
+# What is no sheet is held in memory: the texts that cells share, above all.
+MAX_HELD = 256 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def inspect(path: Path) -> Summary:
     header: list[str] = []
     kinds: list[set[Kind]] = []
     rows = 0
-    for number, cells in enumerate(_rows(path) if size else ()):
+    for number, cells in enumerate(_rows(path, logging.WARNING) if size else ()):
         if number == 0:
             header = [_text(cell) for cell in cells]
             kinds = [set() for _ in header]
@@ -73,8 +73,11 @@ def read_rows(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
             yield [*map(_text, cells), *[""] * (len(header) - len(cells))]
 
 
-def _rows(path: Path) -> Iterator[list[Any]]:
-    """Yield the header and the rows that have a value, without the empty cells at their end."""
+def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
+    """Yield the header and the rows that have a value, without the empty cells at their end.
+
+    A sheet that is left out is told of at this level.
+    """
     try:
         with path.open("rb") as file, contextlib.closing(_workbook(file)) as workbook:
             header: list[Any] | None = None
@@ -86,7 +89,7 @@ def _rows(path: Path) -> Iterator[list[Any]]:
                 if own is None:
                     continue
                 if header is not None and own != header:
-                    logger.warning("the sheet %r has another header: left out", sheet.title)
+                    logger.log(level, "the sheet %r has another header: left out", sheet.title)
                     continue
                 if header is None:
                     header = own
@@ -101,9 +104,9 @@ def _rows(path: Path) -> Iterator[list[Any]]:
 
 def _workbook(file: IO[bytes]) -> Workbook:
     with zipfile.ZipFile(file) as archive:
-        parts = archive.infolist()
-        if sum(p.file_size for p in parts if p.filename.endswith("Strings.xml")) > MAX_SHARED_TEXTS:
-            msg = f"more than {MAX_SHARED_TEXTS} bytes of texts in a workbook"
+        held = (p for p in archive.infolist() if not p.filename.startswith("xl/worksheets/"))
+        if sum(part.file_size for part in held) > MAX_HELD:
+            msg = f"more than {MAX_HELD} bytes of a workbook are in no sheet"
             raise DamagedFile(msg)
     # It warns of what a table does not need, such as a default style.
     warnings.filterwarnings("ignore", module="openpyxl")
@@ -112,7 +115,7 @@ def _workbook(file: IO[bytes]) -> Workbook:
 
 def _filled(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
     for number, row in enumerate(rows):
-        if number > MAX_ROWS:
+        if number >= MAX_ROWS:
             msg = f"more than {MAX_ROWS} rows in a sheet"
             raise DamagedFile(msg)
         width = len(row)

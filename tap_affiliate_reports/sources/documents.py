@@ -43,6 +43,15 @@ def moment(value: Any, zone: tzinfo) -> datetime | None:
     return parsed if isinstance(parsed, pendulum.DateTime) else None
 
 
+def without_nul(value: Any) -> Any:
+    """Return a value without U+0000, however deep: no warehouse takes it."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, Mapping):
+        return {without_nul(key): without_nul(item) for key, item in value.items()}
+    return [without_nul(item) for item in value] if isinstance(value, list) else value
+
+
 def typed(document: Document, columns: Mapping[str, Kind], zone: tzinfo) -> dict[str, Any]:
     """Return the columns of a document, typed; what does not fit its type goes to `_unparsed`.
 
@@ -51,7 +60,7 @@ def typed(document: Document, columns: Mapping[str, Kind], zone: tzinfo) -> dict
     record: dict[str, Any] = {}
     unparsed = {}
     for name, kind in columns.items():
-        text = text_of(document.get(name)).replace("\0", "")
+        text = without_nul(text_of(document.get(name)))
         record[name] = None
         if text:
             try:

@@ -61,11 +61,12 @@ class Finished:
 class FileSpec:
     """A stream of the rows of finished exports, whoever asked for them.
 
-    `finished` takes the moment from which they are wanted. `create` is asked for in each sync.
+    `finished` takes the moment from which none may be missing; None for whatever is listed.
+    `create` is asked for in each sync.
     """
 
     name: str
-    finished: Callable[[datetime], Finished]
+    finished: Callable[[datetime | None], Finished]
     create: Sequence[ExportRequest] = ()
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.errors import DamagedFile, TapError, Unauthorized
 from tap_affiliate_reports.exports.download import download_whole
 from tap_affiliate_reports.exports.export import LOADED_BEFORE, Export, ResultFile
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
@@ -36,7 +36,7 @@ LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 def newest_columns(source: Source, spec: FileSpec, spool: Path) -> Sequence[Column]:
     """Return the columns of the newest finished file, none where there is no file."""
-    jobs = spec.finished(LONG_AGO).jobs
+    jobs = spec.finished(None).jobs
     if not jobs:
         return ()
     export = _export(spec.name, jobs[-1])
@@ -86,6 +86,8 @@ class FilesStream(TableStream):
         self._held_back: datetime | None = None
         # Which of this sync's exports loads which of the service's.
         self._claims: dict[str, str] = {}
+        # When those that are listed were finished: a poll that fails knows of no date.
+        self._listed: dict[str, datetime] = {}
         super().__init__(
             tap, source, spec.name, columns, added=ADDED_TO_FILES, singer_decimal=singer_decimal
         )
@@ -117,11 +119,14 @@ class FilesStream(TableStream):
         until = day_end(span.end, self.source.zone) if span.is_end_set else None
         for job in finished.jobs:
             at = job.finished_at
-            if at is None or (until is not None and at >= until):
+            if at is None:
+                continue
+            if until is not None and at >= until:
+                self._hold_back(at)
                 continue
             if self._ledger.wants(job.id, at):
                 export = _export(self.name, job)
-                export.check, export.job = self._check, job
+                export.check, self._listed[job.id] = self._check, at
                 self._claims[job.id] = export.window
                 self.exports.append(export)
             else:
@@ -141,7 +146,8 @@ class FilesStream(TableStream):
 
     def _is_wanted(self, label: str, job: ExportJob) -> bool:
         """Tell of a created export whether it is loaded, or will be, as one that was listed."""
-        if job.id not in self._ledger.loaded and self._claims.setdefault(job.id, label) == label:
+        is_loaded = self._ledger.has(job.id, job.finished_at or LONG_AGO)
+        if not is_loaded and self._claims.setdefault(job.id, label) == label:
             return True
         self.logger.warning(
             "%s %s: the service answered with export %s, finished %s, which is loaded already: "
@@ -163,7 +169,15 @@ class FilesStream(TableStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         try:
             for export in list(self.exports):
-                result = self.flow.take(export)
+                try:
+                    result = self.flow.take(export)
+                except TapError as error:
+                    if export.fetch_only or isinstance(error, Unauthorized):
+                        raise
+                    # None of the others waits for one that is asked for anew in each sync.
+                    self._left(export)
+                    self._tap.run.failed(self.name, error)
+                    continue
                 if result is not None:
                     yield from self._file(export, result)
                     self.flow.release(export)
@@ -171,15 +185,18 @@ class FilesStream(TableStream):
                     self.exports.remove(export)
                     self.totals.left_alone += 1
                 else:
-                    self._hold_back(export)
+                    self._left(export)
                     self.left_as_it_is(export)
         finally:
             self.flow.abandon(self.name)
 
-    def _hold_back(self, export: Export) -> None:
-        at = export.job.finished_at if export.job else None
-        if at is not None:
-            self._held_back = at if self._held_back is None else min(self._held_back, at)
+    def _left(self, export: Export) -> None:
+        at = self._listed.get(export.known_job) or (export.job and export.job.finished_at)
+        if at:
+            self._hold_back(at)
+
+    def _hold_back(self, at: datetime) -> None:
+        self._held_back = at if self._held_back is None else min(self._held_back, at)
 
     def _file(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
         began = self.clock.monotonic()

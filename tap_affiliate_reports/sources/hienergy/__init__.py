@@ -14,7 +14,7 @@ from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.http import ApiClient, HeaderAuth
 from tap_affiliate_reports.schema import ADDED, Kind, property_schema
 from tap_affiliate_reports.settings.table import HIENERGY_REPORT_TYPES
-from tap_affiliate_reports.sources.documents import Document, typed
+from tap_affiliate_reports.sources.documents import Document, typed, without_nul
 from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
 from tap_affiliate_reports.sources.hienergy.exports import HiEnergyExports
 from tap_affiliate_reports.sources.source import (
@@ -109,7 +109,8 @@ class HiEnergySource:
         return ()
 
     def files(self) -> Sequence[FileSpec]:
-        """Return one stream for each kind of export."""
+        """Return one stream for each kind of export; raises ApiError where none can be listed."""
+        _ = self.api.listing
         return [
             FileSpec(
                 kind,
@@ -134,7 +135,8 @@ class HiEnergySource:
 
     def _record(self, export: Document) -> dict[str, Any]:
         objects = {
-            name: value if isinstance(value := export.get(name), dict) else None for name in OBJECTS
+            name: without_nul(value) if isinstance(value := export.get(name), dict) else None
+            for name in OBJECTS
         }
         return {
             "_account": self.account,
@@ -146,5 +148,5 @@ class HiEnergySource:
 
 def _request(create: Mapping[str, Any]) -> ExportRequest:
     names = ("search_params", "index_params")
-    filters = {name: create[name] for name in names if name in create}
+    filters = {name: create[name] for name in names if create.get(name) is not None}
     return ExportRequest(str(create["report_type"]), filters=filters)

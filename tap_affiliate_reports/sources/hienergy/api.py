@@ -13,7 +13,7 @@ import pendulum
 from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, JobState
 from tap_affiliate_reports.http import ApiClient
-from tap_affiliate_reports.sources.documents import Document, moment, number, text_of
+from tap_affiliate_reports.sources.documents import Document, is_true, moment, number, text_of
 from tap_affiliate_reports.sources.source import Finished
 
 # The vendor's words for an export's state.
@@ -63,9 +63,13 @@ class HiEnergyApi:
         limit, before = FIRST_LIMIT, -1
         while True:
             exports, meta = self._list(limit)
-            told = number(meta.get("count")) if isinstance(meta, dict) else None
-            count = max(len(exports), told or 0)
-            if count < limit and len(exports) == count:
+            count, allowed = (
+                number(meta.get(name)) if isinstance(meta, dict) else None
+                for name in ("count", "limit")
+            )
+            count = max(len(exports), count or 0)
+            # The service may allow fewer than were asked for, and tells so.
+            if len(exports) == count < min(limit, allowed or limit):
                 return Listing(exports, is_cut=False)
             if len(exports) <= before:
                 return Listing(exports, is_cut=True)
@@ -94,7 +98,8 @@ class HiEnergyApi:
                 export = part.get("export", part)
                 if isinstance(export, dict) and export.get("id") and export.get("status"):
                     return export
-        msg = "the answer has no export with an id and a status"
+        told = self.client.told(str(document))
+        msg = f"the answer has no export with an id and a status: {told}"
         raise Rejected(msg)
 
     def job(self, export: Document) -> ExportJob:
@@ -123,19 +128,21 @@ class HiEnergyApi:
             percent=100 * ready // total if ready is not None and total else None,
         )
 
-    def finished(self, report_type: str, since: datetime) -> Finished:
+    def finished(self, report_type: str, since: datetime | None) -> Finished:
         """Return the finished exports of a type that have rows of their own, oldest first.
 
         A chunked parent's file has its children's rows: while it is being made, they are held back.
+        Without a moment, what is not listed any more and what failed is nobody's concern.
         """
-        self.listing.refuse_gap(since)
+        if since is not None:
+            self.listing.refuse_gap(since)
         jobs: list[ExportJob] = []
         held_back: list[datetime] = []
         for export in self.listing.exports:
             if text_of(export.get("report_type")) != report_type:
                 continue
             job = self.job(export)
-            if job.state is JobState.FAILED:
+            if job.state is JobState.FAILED and since is not None:
                 self._tell_of_failure(job, export, since)
             if job.state is not JobState.READY or job.finished_at is None:
                 continue
@@ -146,7 +153,7 @@ class HiEnergyApi:
                     held_back.append(job.finished_at)
                 if state is JobState.RUNNING or (state is JobState.READY and _has_file(parent)):
                     continue
-            elif export.get("chunked_export") and not _has_file(export):
+            elif _is_parent(export) and not _has_file(export):
                 continue
             jobs.append(job)
         jobs.sort(key=lambda job: (job.finished_at, int(job.id)))
@@ -171,6 +178,11 @@ class HiEnergyApi:
             logger.warning(
                 "%s export %s failed: %s", export.get("report_type"), job.id, job.message
             )
+
+
+def _is_parent(export: Document) -> bool:
+    # Neither is promised, but only parents have a progress.
+    return is_true(export.get("chunked_export")) or bool(export.get("progress"))
 
 
 def _has_file(export: Document | None) -> bool:
