@@ -49,7 +49,8 @@ class Discovery:
         sources = self.tap.sources
         fixed = {self._audit.name}
         for source in sources:
-            fixed |= {spec.name for spec in (*source.lists(), *source.files())}
+            fixed |= {spec.name for spec in source.lists()}
+            fixed |= {spec.name for spec in source.files()}
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
             try:
@@ -89,7 +90,8 @@ class Discovery:
             named[report.stream.casefold()].append(report)
         distinct = []
         for name, same in named.items():
-            ids = [report.id for report in same] + [other for other in taken if other.casefold() == name]
+            ids = [report.id for report in same]
+            ids += [other for other in taken if other.casefold() == name]
             if len(ids) > 1:
                 line = f"{source.name}: {' and '.join(map(repr, ids))} make one stream name, {name}"
                 if any(self.is_selected(source, report) for report in same):

@@ -33,6 +33,7 @@ class RecordLines:
 
     `match` and the settings up to `selected` are those of `row_parser`; `constants` are the
     columns that all rows share and go before the file's, `_row_number` and `_unparsed` among them.
+    With `bare`, a line is the record alone, as in a BATCH file.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class RecordLines:
         constants: Mapping[str, Any],
         version: int | None = None,
         time_extracted: datetime | None = None,
+        bare: bool = False,
     ) -> None:
         self.unparsed: Counter[str] = Counter()
         """How many values did not fit, by column."""
@@ -71,11 +73,12 @@ class RecordLines:
         )
         # No quote of a name is without its backslash, so this is the record's place.
         before, _, after = frame.decode().partition('"record":{}')
+        before, after = ("", "\n") if bare else (before + '"record":', after)
         fixed = {name: None if name in missing else constants.get(name) for name in names}
         varying = {NUMBER, UNPARSED, *(name for _, name, _ in self._columns)}
         # What stands before each value that varies, and after the last.
         self._before: list[tuple[str, str]] = []
-        text = before + '"record":{'
+        text = before + "{"
         for place, name in enumerate(names):
             text += f"{',' if place else ''}{_json(name)}:"
             if name in varying:

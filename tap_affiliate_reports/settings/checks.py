@@ -14,6 +14,8 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, MONTHS, REQUIRED, SANDBOX, SOURCES
 
+BATCH = ("encoding", "storage")
+
 
 def parse_day(name: str, text: Any) -> date:
     """Return the day of a date or date-time setting."""
@@ -64,6 +66,7 @@ def check(config: Mapping[str, Any], known: Collection[str]) -> tuple[list[str],
                 errors.append(str(error))
     if len(days) == 2 and days["end_date"] < days["start_date"]:
         errors.append(f"end_date: {days['end_date']} is before start_date {days['start_date']}")
+    errors.extend(_batch_errors(config.get("batch_config")))
     for key in configured if not errors else []:
         errors.extend(_source_errors(key, config[key]))
     return errors, warnings
@@ -84,6 +87,21 @@ def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
     for name, value in own.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{source}.{name}: {value!r} is not a number"
+
+
+def _batch_errors(batch: Any) -> Iterator[str]:
+    """Yield what is wrong with the framework's own setting, which it checks by its types only."""
+    if batch is None:
+        return
+    parts = [batch.get(name, {}) for name in BATCH] if isinstance(batch, Mapping) else []
+    encoding, storage = parts or (None, None)
+    if not isinstance(encoding, Mapping) or not isinstance(storage, Mapping):
+        yield "batch_config: needs the objects encoding and storage"
+        return
+    if encoding.get("format", "jsonl") != "jsonl":
+        yield f"batch_config.encoding.format: {encoding['format']!r} is not jsonl"
+    if not storage.get("root"):
+        yield "batch_config.storage.root: is required"
 
 
 def _is_url(text: str) -> bool:

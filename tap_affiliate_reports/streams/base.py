@@ -47,6 +47,7 @@ class AffiliateStream(Stream):
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        # The framework's own batches have the columns that are not selected too.
         return None
 
     @override

@@ -11,10 +11,12 @@ from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata, RecordMessage
 
+from tap_affiliate_reports.batches import BatchFiles, batch_config
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.exports.flow import ExportFlow
@@ -247,6 +249,11 @@ class TableStream(AffiliateStream):
         new: Sequence[Column],
         constants: Mapping[str, Any],
     ) -> Counter[str]:
+        batches = self._batches()
+        if batches is not None:
+            # What a loader adds to a RECORD from its message; without a version it would retire
+            # the row at the next ACTIVATE_VERSION.
+            constants = {**constants, "_sdc_table_version": self._stream_version}
         lines = RecordLines(
             match,
             new,
@@ -257,14 +264,32 @@ class TableStream(AffiliateStream):
             constants=constants,
             version=self._stream_version,
             time_extracted=self.extracted_at,
+            bare=batches is not None,
         )
         number = 1
         while block := list(islice(rows, BLOCK_ROWS)):
-            self._tap.message_writer.write_lines(lines.encode(block, number))
+            if batches is None:
+                self._tap.message_writer.write_lines(lines.encode(block, number))
+            else:
+                batches.write(lines.encode(block, number), len(block))
             number += len(block)
             self._counted(len(block))
             self._tap.run.tick()
+        if batches is not None:
+            batches.finish()
         return lines.unparsed
+
+    def _batches(self) -> BatchFiles | None:
+        config = batch_config(self.config)
+        if config is None:
+            return None
+
+        def announce(url: str) -> None:
+            self._tap.write_message(
+                SDKBatchMessage(self.name, config.encoding, [url], self._stream_version)
+            )
+
+        return BatchFiles(config, f"{self._tap.name}--{self.name}", announce)
 
     def _as_records(
         self,

@@ -1,0 +1,82 @@
+"""BATCH: records in files that the loader reads by itself, as the framework's batch_config says."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+from uuid import uuid4
+
+from singer_sdk.helpers._batch import BatchConfig
+
+from tap_affiliate_reports.errors import FileError
+
+# Records repeat themselves so much that more effort gains little.
+GZIP_LEVEL = 1
+EXTENSIONS = {"gzip": ".json.gz", "none": ".json"}
+
+
+def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
+    """Return how records are batched; None where they are not."""
+    raw = config.get("batch_config")
+    if not raw:
+        return None
+    encoding = {"format": "jsonl", "compression": "gzip", **raw.get("encoding", {})}
+    return BatchConfig.from_dict({**raw, "encoding": encoding})
+
+
+class BatchFiles:
+    """Writes lines of records into files, each of at most `batch_size` records and one block.
+
+    `announce` is called with the URL of each file once it is whole.
+    """
+
+    def __init__(self, config: BatchConfig, name: str, announce: Callable[[str], None]) -> None:
+        self._config = config
+        self._name = f"{config.storage.prefix or ''}{name}-{uuid4()}"
+        self._announce = announce
+        self._count = 0
+        self._number = 0
+        self._open = contextlib.ExitStack()
+        self._file: IO[bytes] | gzip.GzipFile | None = None
+
+    def write(self, lines: bytes, count: int) -> None:
+        """Write the lines of so many records."""
+        with self._storage():
+            if self._file is None:
+                self._file = self._begin()
+            self._file.write(lines)
+        self._count += count
+        if self._count >= self._config.batch_size:
+            self.finish()
+
+    def finish(self) -> None:
+        """Close the file that is open, and announce it."""
+        if self._file is not None:
+            with self._storage():
+                self._open.close()
+            self._file, self._count = None, 0
+            self._announce(self._config.storage.get_url(self._filename))
+
+    @property
+    def _filename(self) -> str:
+        extension = EXTENSIONS[self._config.encoding.compression or "none"]
+        return f"{self._name}-{self._number}{extension}"
+
+    def _begin(self) -> IO[bytes] | gzip.GzipFile:
+        self._number += 1
+        file = self._open.enter_context(self._config.storage.open(self._filename, "wb"))
+        if self._config.encoding.compression != "gzip":
+            return file
+        return self._open.enter_context(
+            gzip.GzipFile(fileobj=file, mode="wb", compresslevel=GZIP_LEVEL)
+        )
+
+    @contextlib.contextmanager
+    def _storage(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # each kind of storage has its own
+            msg = f"can't write a batch file to {self._config.storage.root}: {error}"
+            raise FileError(msg) from None

@@ -1,0 +1,176 @@
+"""BATCH: the same records in files, loaded by a real target too."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from databases import Postgres
+from harness import FakeClock, Run, config_for, discover, sync
+from test_chain import POSTGRES as IN_POSTGRES
+from test_chain import REPORTS, TABLES, Days, environment, expected, loaded
+
+from tap_affiliate_reports.errors import SyncFailed
+from tap_affiliate_reports.sandbox import Sandbox
+from tap_affiliate_reports.settings import check
+
+LISTING = "mp_action_listing_fast"
+VERSION = "_sdc_table_version"
+
+
+def batched(config: Mapping[str, Any], root: Path, **options: Any) -> dict[str, Any]:
+    """Return the configuration with BATCH files in a folder."""
+    storage = {"root": root.as_uri(), "prefix": "night-"}
+    batch = {"encoding": {"format": "jsonl"}, "storage": storage, **options}
+    return {**config, "batch_config": batch}
+
+
+def batches(run: Run, stream: str) -> list[dict[str, Any]]:
+    return [m for m in run.messages if m["type"] == "BATCH" and m["stream"] == stream]
+
+
+def content(batch: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read the records of a BATCH message's files."""
+    records = []
+    for url in batch["manifest"]:
+        raw = Path(unquote(urlsplit(url).path)).read_bytes()
+        text = gzip.decompress(raw) if batch["encoding"]["compression"] == "gzip" else raw
+        records += [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
+    return records
+
+
+def without_version(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in r.items() if key != VERSION} for r in records]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_the_files_hold_the_records_and_the_state_is_the_same(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, compression: str
+) -> None:
+    config = config_for(sandbox, reports=[LISTING, "12172"])
+    plain = sync(config, clock).ok()
+    encoding = {"format": "jsonl", "compression": compression}
+    run = sync(batched(config, tmp_path, encoding=encoding), clock).ok()
+    for stream in (LISTING, "report_12172"):
+        files = batches(run, stream)
+        assert run.records(stream) == []
+        records = [record for batch in files for record in content(batch)]
+        assert without_version(records) == plain.records(stream)
+        version = run.state["bookmarks"][stream]["version"]
+        assert {batch["version"] for batch in files} == {version}
+        assert {record[VERSION] for record in records} == {version}
+    assert run.records("jobs") != []
+    windows = run.state["bookmarks"][LISTING]["windows"]
+    assert windows == plain.state["bookmarks"][LISTING]["windows"]
+    # Between a window's file and the next window's stands the STATE that has the first.
+    kinds = [m["type"] for m in run.messages if m["type"] in {"BATCH", "STATE"}]
+    assert "BATCHBATCH" not in "".join(kinds)
+    assert len(kinds) > 2 * len(windows)
+
+
+def test_a_file_has_no_more_records_than_the_batch_size_and_one_block(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path
+) -> None:
+    config = batched(config_for(sandbox, reports=[LISTING]), tmp_path, batch_size=300)
+    run = sync(config, clock).ok()
+    sizes = [len(content(batch)) for batch in batches(run, LISTING)]
+    assert len(sizes) > 3
+    assert max(sizes) <= 300 + 250
+    assert all(path.name.startswith("night-tap-affiliate-reports--") for path in tmp_path.iterdir())
+
+
+def test_what_is_not_selected_is_in_no_file(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path
+) -> None:
+    config = batched(config_for(sandbox, reports=[LISTING]), tmp_path)
+    catalog = discover(config, clock)
+    (entry,) = [e for e in catalog["streams"] if e["stream"] == LISTING]
+    for item in entry["metadata"]:
+        if item["breadcrumb"][-1:] in (["Payout"], ["_account"]):
+            item["metadata"]["selected"] = False
+    run = sync(config, clock, catalog=catalog).ok()
+    (record, *_) = content(batches(run, LISTING)[0])
+    assert "Payout" not in record
+    assert record["_account"] == "IRsandbox"
+    assert "Status" in record
+
+
+def test_where_a_stream_map_must_see_each_record_they_go_one_by_one(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path
+) -> None:
+    maps = {LISTING: {"Status": "Status.lower()"}}
+    config = batched(config_for(sandbox, reports=[LISTING], STREAM_MAPS=maps), tmp_path)
+    run = sync(config, clock).ok()
+    assert batches(run, LISTING) == []
+    assert {r["Status"] for r in run.records(LISTING)} <= {"approved", "pending", "reversed"}
+
+
+def test_finished_files_are_batched_too(sandbox: Sandbox, clock: FakeClock, tmp_path: Path) -> None:
+    own = {"api_key": "sandbox-key", "api_url": sandbox.base_url("hienergy")}
+    config = {"start_date": "2026-09-10", "hienergy": own}
+    plain = sync(config, clock).ok()
+    run = sync(batched(config, tmp_path), clock).ok()
+    for kind in ("advertisers_csv", "deals_excel"):
+        records = [record for batch in batches(run, kind) for record in content(batch)]
+        assert without_version(records) == plain.records(kind) != []
+
+
+def test_a_folder_that_can_not_be_written_is_a_clear_error_and_keeps_the_bookmark(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    run = sync(batched(config_for(sandbox, reports=[LISTING]), tmp_path / "file" / "x"), clock)
+    assert isinstance(run.error, SyncFailed)
+    assert "can't write a batch file" in str(run.error)
+    assert run.bookmark(LISTING) is None
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [
+        ({"encoding": {"format": "parquet"}, "storage": {"root": "/x"}}, "format: 'parquet'"),
+        ({"encoding": {"format": "jsonl"}, "storage": {}}, "storage.root: is required"),
+        ({"encoding": {"format": "jsonl"}}, "storage.root: is required"),
+        ("file:///x", "batch_config: needs the objects"),
+        ({"encoding": 7, "storage": {"root": "x"}}, "batch_config: needs the objects"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_by_name(batch: Any, told: str) -> None:
+    config = {"start_date": "2026-01-01", "instal": {"auth_token": "x"}, "batch_config": batch}
+    errors, _ = check(config, set(config))
+    assert len([error for error in errors if told in error]) == 1
+
+
+def test_batches_land_in_postgres_and_a_full_refresh_retires_only_what_is_gone(
+    meltano: Callable[..., str], postgres_server: Postgres, tmp_path: Path
+) -> None:
+    days = Days()
+    with Sandbox(now=days.now, job_seconds=0.1, rows_per_day=12) as sandbox:
+        variables = environment("TAP_AFFILIATE_REPORTS_", sandbox) | {
+            "TARGET_POSTGRES_SQLALCHEMY_URL": postgres_server.sqlalchemy_url,
+            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "batches",
+            "TAP_AFFILIATE_REPORTS_BATCH_CONFIG": json.dumps(
+                {
+                    "encoding": {"format": "jsonl", "compression": "gzip"},
+                    "storage": {"root": tmp_path.as_uri()},
+                }
+            ),
+        }
+        run = ("run", "--no-install", "--state-id-suffix", "batches")
+        steps = ("tap-affiliate-reports", "target-postgres")
+        for options in ((), (), ("--full-refresh",)):
+            before = len(list(tmp_path.iterdir()))
+            meltano(*run, *options, *steps, **variables)
+            assert len(list(tmp_path.iterdir())) > before
+            for report in REPORTS:
+                table = postgres_server.rows(TABLES[report], "batches")
+                live = [row for row in table if row["_sdc_deleted_at"] is None]
+                assert loaded(live, report, sandbox) == expected(sandbox, report, IN_POSTGRES, "")
+            days.ahead += timedelta(days=1)
