@@ -368,7 +368,8 @@ def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
     assert result == (EXACT if how == "once" else LOUD), str(run.error)
     if result == LOUD:
         assert name == "list" or "sales" in str(run.error)
-        assert world.mark("sales") == mark
+        # Files come side by side: the newest window's may have come before the storage left.
+        assert world.mark("sales") == mark or name == "storage"
         world.sandbox.start()
         world.clock.advance(hours=1)
         world.sync().ok()

@@ -18,6 +18,7 @@ from tap_affiliate_reports.http import NotReady
 from tap_affiliate_reports.schema import ADDED_TO_FILES, Column, match_header, unknown_columns
 from tap_affiliate_reports.sources.source import FileSpec, Source
 from tap_affiliate_reports.state import FileLedger, to_timestamp
+from tap_affiliate_reports.streams.file_rows import FileRows
 from tap_affiliate_reports.streams.table import FULL_TABLE, Span, TableStream
 from tap_affiliate_reports.windows import day_end
 
@@ -208,7 +209,9 @@ class FilesStream(TableStream):
             "_row_number": 0,
             "_unparsed": None,
         }
-        self.totals.unparsed += yield from self.rows(export, result, constants)
+        rows = FileRows(self, export, result, constants)
+        yield from rows.records()
+        self.totals.unparsed += rows.unparsed
         self._ledger.note(result.job.id, result.finished_at, self._held_back)
         self.write_state()
         self.loaded(export, result, self.clock.monotonic() - began)

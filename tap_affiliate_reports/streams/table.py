@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata, RecordMessage
 
-from tap_affiliate_reports.batches import BatchFiles, batch_config
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.exports.flow import ExportFlow
-from tap_affiliate_reports.record_lines import BLOCK_ROWS, RecordLines
+from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.schema import (
     Column,
-    HeaderMatch,
     Kind,
     json_schema,
-    match_header,
-    row_parser,
     unknown_columns,
 )
 from tap_affiliate_reports.sources.source import Source
@@ -104,9 +96,9 @@ class TableStream(AffiliateStream):
         # Set for each file before its first record.
         self.extracted_at: datetime | None = None
         self._warned: set[str] = set()
-        # Set for each sync: who counts records, and whether lines may be written many at once.
-        self._counted: Callable[[int], None] = lambda count: None  # noqa: ARG005
-        self._writes_lines = False
+        # Set for each sync: whether records may leave without being yielded, and who counts them.
+        self.writes_blocks = False
+        self.counted: Callable[[int], None] = lambda count: None  # noqa: ARG005
         super().__init__(tap, source, name, self._json_schema())
         self._set_keys()
 
@@ -127,10 +119,6 @@ class TableStream(AffiliateStream):
     @abstractmethod
     def bookmark(self) -> str:
         """Return how far the stream is complete, for the table at the end."""
-
-    def names_of(self, header: Sequence[str]) -> Sequence[str]:
-        """Return what the names of a file's header are called in the source of a column."""
-        return header
 
     def note_jobs(self) -> None:
         """Note the jobs under way in the state, where that helps a next sync."""
@@ -163,8 +151,8 @@ class TableStream(AffiliateStream):
             # A connection test: the credentials and the columns have been seen.
             return
         with self.get_record_counter() as counter, self.get_sync_timer():
-            self._counted = counter.increment
-            self._writes_lines = (
+            self.counted = counter.increment
+            self.writes_blocks = (
                 write_messages and self.selected and self.ABORT_AT_RECORD_COUNT is None
             )
             for index, record in enumerate(self.get_records(context)):
@@ -205,118 +193,23 @@ class TableStream(AffiliateStream):
         return self._tap.clock
 
     @property
+    def version(self) -> int | None:
+        """The version of this sync's records; None where they have none."""
+        return self._stream_version
+
+    @property
+    def message_writer(self) -> LineWriter:
+        """Where messages go."""
+        return self._tap.message_writer
+
+    def tick(self) -> None:
+        """Let the exports that are under way go on."""
+        self._tap.run.tick()
+
+    @property
     def flow(self) -> ExportFlow:
         """The queue that this stream shares with the others of its source."""
         return self._tap.run.flow(self.source)
-
-    def rows(
-        self, export: Export, result: ResultFile, constants: Mapping[str, Any]
-    ) -> Generator[dict[str, Any], None, int]:
-        """Emit the rows of a file, and return how many values did not fit.
-
-        `constants` are the added columns, the same in all rows but for `_row_number`. Records are
-        yielded where someone must see each; else their lines are written at once.
-        """
-        summary = result.summary
-        match = match_header(self.names_of(summary.header), self.columns)
-        if summary.header:
-            self._warn_of_missing(export, match.missing)
-        new: Sequence[Column] = ()
-        if match.unknown and summary.rows:
-            new = self._add_columns(export, match.unknown, summary.kinds)
-        rows = self.source.exports.format_of(export.request).read_rows(result.path, summary.header)
-        if self._writes_lines and self._is_unmapped:
-            misfits_of = self._write_lines(rows, match, new, constants)
-        else:
-            misfits_of = yield from self._as_records(rows, match, new, constants)
-        for name, count in misfits_of.items():
-            self.logger.warning(
-                "%s: %d values of %s do not fit its type and are kept in _unparsed",
-                export, count, name,
-            )  # fmt: skip
-        return misfits_of.total()
-
-    @property
-    def _is_unmapped(self) -> bool:
-        """Whether records leave as they are: by no stream map of the user's, and not flattened."""
-        (first, *more) = self.stream_maps
-        return not more and type(first) is SameRecordTransform and not first.flattening_enabled
-
-    def _write_lines(
-        self,
-        rows: Iterator[Sequence[str]],
-        match: HeaderMatch,
-        new: Sequence[Column],
-        constants: Mapping[str, Any],
-    ) -> Counter[str]:
-        batches = self._batches()
-        if batches is not None:
-            # What a loader adds to a RECORD from its message; without a version it would retire
-            # the row at the next ACTIVATE_VERSION.
-            constants = {**constants, "_sdc_table_version": self._stream_version}
-        lines = RecordLines(
-            match,
-            new,
-            timezone=self.source.zone,
-            singer_decimal=self.singer_decimal,
-            selected=self.selected_columns,
-            stream=self.name,
-            constants=constants,
-            version=self._stream_version,
-            time_extracted=self.extracted_at,
-            bare=batches is not None,
-        )
-        number = 1
-        while block := list(islice(rows, BLOCK_ROWS)):
-            if batches is None:
-                self._tap.message_writer.write_lines(lines.encode(block, number))
-            else:
-                batches.write(lines.encode(block, number), len(block))
-            number += len(block)
-            self._counted(len(block))
-            self._tap.run.tick()
-        if batches is not None:
-            batches.finish()
-        return lines.unparsed
-
-    def _batches(self) -> BatchFiles | None:
-        config = batch_config(self.config)
-        if config is None:
-            return None
-
-        def announce(url: str) -> None:
-            self._tap.write_message(
-                SDKBatchMessage(self.name, config.encoding, [url], self._stream_version)
-            )
-
-        return BatchFiles(config, f"{self._tap.name}--{self.name}", announce)
-
-    def _as_records(
-        self,
-        rows: Iterator[Sequence[str]],
-        match: HeaderMatch,
-        new: Sequence[Column],
-        constants: Mapping[str, Any],
-    ) -> Generator[dict[str, Any], None, Counter[str]]:
-        parse = row_parser(
-            match,
-            new,
-            timezone=self.source.zone,
-            singer_decimal=self.singer_decimal,
-            selected=self.selected_columns,
-        )
-        misfits_of: Counter[str] = Counter()
-        for number, row in enumerate(rows, 1):
-            values, misfits = parse(row)
-            record = {**constants, **values}
-            record["_row_number"] = number
-            if misfits:
-                record["_unparsed"] = misfits
-                misfits_of.update(misfits.keys())
-            yield record
-            if number % BLOCK_ROWS == 0:
-                self._tap.run.tick()
-        return misfits_of
 
     def left_as_it_is(self, export: Export) -> None:
         """Count an export that was not to be had in this run."""
@@ -346,6 +239,10 @@ class TableStream(AffiliateStream):
 
     # Columns
 
+    def names_of(self, header: Sequence[str]) -> Sequence[str]:
+        """Return what the names of a file's header are called in the source of a column."""
+        return header
+
     @property
     def selected_columns(self) -> set[str]:
         """The names of the file's columns that are selected."""
@@ -355,14 +252,14 @@ class TableStream(AffiliateStream):
     def _json_schema(self) -> dict[str, Any]:
         return json_schema(self.columns, self.added, singer_decimal=self.singer_decimal)
 
-    def _warn_of_missing(self, export: Export, missing: Sequence[Column]) -> None:
+    def warn_of_missing(self, export: Export, missing: Sequence[Column]) -> None:
         """Tell once of each column that a file lacks."""
         names = [column.name for column in missing if column.name not in self._warned]
         if names:
             self._warned.update(names)
             self.logger.warning("%s: not in the file, so null: %s", export, ", ".join(names))
 
-    def _add_columns(
+    def add_columns(
         self, export: Export, unknown: Sequence[tuple[int, str]], kinds: Sequence[Kind]
     ) -> Sequence[Column]:
         """Add what only a file has, by a new SCHEMA message."""

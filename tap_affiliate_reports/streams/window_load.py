@@ -15,6 +15,7 @@ from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.schema import ADDED, match_header, row_parser
 from tap_affiliate_reports.state import Ledger, to_timestamp
+from tap_affiliate_reports.streams.file_rows import FileRows
 from tap_affiliate_reports.windows import Freshness, Window
 
 if TYPE_CHECKING:
@@ -92,15 +93,18 @@ class WindowLoad:
         stream.extracted_at = stream.clock.now()
         ledger.begin(self.window, summary.rows, result.job.id)
         stream.write_state()
-        unparsed = yield from stream.rows(self.export, result, constants)
+        rows = FileRows(stream, self.export, result, constants)
+        yield from rows.records()
         vanished = 0
         for vanished, record in enumerate(self._vanished(summary.rows, constants), 1):  # noqa: B007
             yield record
         reading = stream.clock.monotonic() - began
-        stream.audit.write(self._audit(result, vanished, unparsed, result.seconds_waited + reading))
+        stream.audit.write(
+            self._audit(result, vanished, rows.unparsed, result.seconds_waited + reading)
+        )
         self._finish(result)
         stream.totals.vanished += vanished
-        stream.totals.unparsed += unparsed
+        stream.totals.unparsed += rows.unparsed
         stream.loaded(self.export, result, reading)
 
     def _is_fresh(self, finished_at: datetime, now: datetime) -> bool:

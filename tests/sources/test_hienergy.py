@@ -200,7 +200,7 @@ class TestDiscovery:
     ) -> None:
         catalog = discover(config, clock)
         names = {entry["tap_stream_id"] for entry in catalog["streams"]}
-        assert names == {"exports", "report_windows", *FILES}
+        assert names == {"exports", *FILES}
         assert not asked(sandbox, "POST")
 
     def test_columns_and_types_are_those_of_the_newest_finished_file(

@@ -1,0 +1,140 @@
+"""The rows of one file on their way out: as lines, in BATCH files, or as records one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
+from singer_sdk.mapper import SameRecordTransform
+
+from tap_affiliate_reports.batches import BatchFiles, batch_config
+from tap_affiliate_reports.exports.export import Export, ResultFile
+from tap_affiliate_reports.record_lines import BLOCK_ROWS, RecordLines
+from tap_affiliate_reports.schema import Column, match_header, row_parser
+
+if TYPE_CHECKING:
+    from tap_affiliate_reports.streams.table import TableStream
+
+
+class FileRows:
+    """Emits the rows of a file; `constants` are the columns that the tap adds to each.
+
+    `unparsed` is how many values did not fit their column's type, once all are out.
+    """
+
+    def __init__(
+        self,
+        stream: TableStream,
+        export: Export,
+        result: ResultFile,
+        constants: Mapping[str, Any],
+    ) -> None:
+        self.stream = stream
+        self.export = export
+        self.constants = constants
+        self.unparsed = 0
+        summary = result.summary
+        self._format = stream.source.exports.format_of(export.request)
+        self._path, self._header = result.path, summary.header
+        self._match = match_header(stream.names_of(summary.header), stream.columns)
+        if summary.header:
+            stream.warn_of_missing(export, self._match.missing)
+        self._new: Sequence[Column] = ()
+        if self._match.unknown and summary.rows:
+            self._new = stream.add_columns(export, self._match.unknown, summary.kinds)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the records where someone must see each; else write their lines at once."""
+        rows = self._format.read_rows(self._path, self._header)
+        if not (self.stream.writes_blocks and self._is_unmapped):
+            misfits_of = yield from self._one_by_one(rows)
+        elif (config := batch_config(self.stream.config)) is None:
+            misfits_of = self._as_lines(rows)
+        else:
+            misfits_of = self._as_batches(rows, config)
+        for name, count in misfits_of.items():
+            self.stream.logger.warning(
+                "%s: %d values of %s do not fit its type and are kept in _unparsed",
+                self.export, count, name,
+            )  # fmt: skip
+        self.unparsed = misfits_of.total()
+
+    @property
+    def _is_unmapped(self) -> bool:
+        """Whether records leave as they are: by no stream map of the user's, and not flattened."""
+        (first, *more) = self.stream.stream_maps
+        return not more and type(first) is SameRecordTransform and not first.flattening_enabled
+
+    def _as_lines(self, rows: Iterator[Sequence[str]]) -> Counter[str]:
+        lines = self._lines(self.constants)
+        writer = self.stream.message_writer
+        self._in_blocks(rows, lines, lambda block, _: writer.write_lines(block))
+        return lines.unparsed
+
+    def _as_batches(self, rows: Iterator[Sequence[str]], config: BatchConfig) -> Counter[str]:
+        version = self.stream.version
+
+        def announce(url: str) -> None:
+            message = SDKBatchMessage(self.stream.name, config.encoding, [url], version)
+            self.stream.message_writer.write_message(message)
+
+        # What a loader adds to a RECORD from its message; without a version it would retire the
+        # row at the next ACTIVATE_VERSION.
+        lines = self._lines({**self.constants, "_sdc_table_version": version}, bare=True)
+        files = BatchFiles(config, f"{self.stream.tap_name}--{self.stream.name}", announce)
+        self._in_blocks(rows, lines, files.write)
+        files.finish()
+        return lines.unparsed
+
+    def _lines(self, constants: Mapping[str, Any], *, bare: bool = False) -> RecordLines:
+        return RecordLines(
+            self._match,
+            self._new,
+            timezone=self.stream.source.zone,
+            singer_decimal=self.stream.singer_decimal,
+            selected=self.stream.selected_columns,
+            stream=self.stream.name,
+            constants=constants,
+            version=self.stream.version,
+            time_extracted=self.stream.extracted_at,
+            bare=bare,
+        )
+
+    def _in_blocks(
+        self,
+        rows: Iterator[Sequence[str]],
+        lines: RecordLines,
+        write: Callable[[bytes, int], None],
+    ) -> None:
+        number = 1
+        while block := list(islice(rows, BLOCK_ROWS)):
+            write(lines.encode(block, number), len(block))
+            number += len(block)
+            self.stream.counted(len(block))
+            self.stream.tick()
+
+    def _one_by_one(
+        self, rows: Iterator[Sequence[str]]
+    ) -> Generator[dict[str, Any], None, Counter[str]]:
+        parse = row_parser(
+            self._match,
+            self._new,
+            timezone=self.stream.source.zone,
+            singer_decimal=self.stream.singer_decimal,
+            selected=self.stream.selected_columns,
+        )
+        misfits_of: Counter[str] = Counter()
+        for number, row in enumerate(rows, 1):
+            values, misfits = parse(row)
+            record = {**self.constants, **values}
+            record["_row_number"] = number
+            if misfits:
+                record["_unparsed"] = misfits
+                misfits_of.update(misfits.keys())
+            yield record
+            if number % BLOCK_ROWS == 0:
+                self.stream.tick()
+        return misfits_of
