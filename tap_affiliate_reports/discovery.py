@@ -7,7 +7,14 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tap_affiliate_reports.errors import ApiError, SettingsError, TapError, Unauthorized
+from tap_affiliate_reports.errors import (
+    ApiError,
+    SettingsError,
+    TapError,
+    Unauthorized,
+    Unavailable,
+)
+from tap_affiliate_reports.exports.job import ExportJob
 from tap_affiliate_reports.schema import ADDED, ADDED_TO_FILES, Column, Kind, kind_of_property
 from tap_affiliate_reports.sources.source import FileSpec, ReportSpec, Source
 from tap_affiliate_reports.streams import (
@@ -17,6 +24,7 @@ from tap_affiliate_reports.streams import (
     ReportWindowsStream,
     newest_columns,
 )
+from tap_affiliate_reports.streams.files import LONG_AGO
 
 if TYPE_CHECKING:
     from singer_sdk import Stream
@@ -28,7 +36,7 @@ class Discovery:
     """What the sources offer; with a catalog, only what it selects is looked at.
 
     After `streams`, `known` are the names of all streams there are, `unavailable` says why one of
-    them could not be had, `unreachable` why a source could list no report.
+    them could not be had, `unreachable` why a source could list no report or file.
     """
 
     def __init__(self, tap: TapAffiliateReports, state: Mapping[str, Any]) -> None:
@@ -47,11 +55,17 @@ class Discovery:
         """Return the streams; where one source of several can't be reached, those of the others."""
         streams: list[Stream] = [self._audit]
         sources = self.tap.sources
+        # What has its name whatever an account calls its reports.
+        fixed = {self._audit.name}
+        for source in sources:
+            fixed.update(spec.name for spec in source.lists())
+            fixed.update(spec.name for spec in source.files())
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
             streams.extend(self._file_streams(source))
             try:
-                streams.extend(self._report_streams(source, {stream.name for stream in streams}))
+                taken = fixed | {stream.name for stream in streams}
+                streams.extend(self._report_streams(source, taken))
             except ApiError as error:
                 self.unreachable[source.name] = error
                 self.tap.logger.warning("%s: no report can be listed: %s", source.name, error)
@@ -83,7 +97,9 @@ class Discovery:
             named[report.stream.casefold()].append(report)
         distinct = []
         for name, same in named.items():
-            ids = [report.id for report in same] + [stream for stream in taken if stream == name]
+            ids = [report.id for report in same] + [
+                stream for stream in taken if stream.casefold() == name
+            ]
             if len(ids) > 1:
                 line = f"{source.name}: {' and '.join(map(repr, ids))} make one stream name, {name}"
                 if any(self.is_selected(source, report) for report in same):
@@ -143,10 +159,20 @@ class Discovery:
         kept = self._state.get("bookmarks", {}).get(spec.name, {}).get("columns")
         if kept:
             return [Column(name, name, Kind(kind)) for name, kind in kept.items()]
+        if source.name in self.unreachable:
+            return ()
         try:
-            return newest_columns(source, spec, self.tap.run.spool)
+            return newest_columns(source, spec, self._finished(source, spec), self.tap.run.spool)
         except TapError as error:
             self.tap.logger.warning("%s: its columns are not known yet: %s", spec.name, error)
+            return ()
+
+    def _finished(self, source: Source, spec: FileSpec) -> Sequence[ExportJob]:
+        try:
+            return spec.finished(LONG_AGO).jobs
+        except (Unauthorized, Unavailable) as error:
+            self.unreachable[source.name] = error
+            self.tap.logger.warning("%s: no file can be listed: %s", source.name, error)
             return ()
 
     @property

@@ -143,11 +143,13 @@ class FileLedger:
     """Knows which finished files are loaded; the state of one stream, in place.
 
     The bookmark is the date of the newest one before which none is missing. `loaded` holds the ids
-    of all that are not well before it, so that no file is taken twice or passed over.
+    of all that are not well before it, and of those that are older than any that is looked for, so
+    that no file is taken twice or passed over.
     """
 
     def __init__(self, state: MutableMapping[str, Any], start: datetime) -> None:
         self.state = state
+        self.start = start
         value = state.get("replication_key_value")
         loaded = state.get("loaded")
         try:
@@ -164,6 +166,10 @@ class FileLedger:
         """Tell whether a finished file is still to be loaded."""
         return export not in self.loaded and finished_at >= self.since
 
+    def has(self, export: str, finished_at: datetime) -> bool:
+        """Tell whether a finished file is loaded; one from before the start only if it is noted."""
+        return export in self.loaded or self.start <= finished_at < self.since
+
     def note(self, export: str, finished_at: datetime, not_past: datetime | None) -> None:
         """Record a file as loaded; the bookmark moves up to it, but not past a given moment."""
         self.loaded[export] = finished_at
@@ -174,7 +180,7 @@ class FileLedger:
         self.state["loaded"] = {
             key: to_timestamp(at)
             for key, at in self.loaded.items()
-            if at >= self.bookmark - OVERLAP
+            if at >= self.bookmark - OVERLAP or at < self.start
         }
 
 

@@ -86,7 +86,7 @@ class World:
                 return export.report_type == step.stream
             return self.sandbox.storage._files[of][1].startswith(step.stream)
 
-        return Requests(step.pattern, is_struck if "(" in step.pattern[-8:] else None)
+        return Requests(step.pattern, is_struck if "([" in step.pattern else None)
 
     def strike(self, name: str, action: Action, times: int | None) -> Fault:
         fault = Fault(self.place(name), action, times, 0)  # type: ignore[arg-type]
@@ -162,6 +162,14 @@ def error_document() -> Action:
 
 
 def _cases() -> Iterator[Case]:
+    for case in _all_cases():
+        # Discovery reads the list first, for the columns of a kind, and does without.
+        refused = case.fault in {"error document", "400", "403"}
+        is_spared = (case.step, case.how) == ("list", "once") and refused
+        yield case._replace(expected=EXACT) if is_spared else case
+
+
+def _all_cases() -> Iterator[Case]:
     yield from common_cases(tuple(STEPS), (*JSON_STEPS, *FILE_STEPS))
     yield from cases("answer lost", ("create",), lambda: reset(handled=True))
     yield from cases("refused by storage", ("read", "poll"), linked_to_nobody)
@@ -181,7 +189,6 @@ def _cases() -> Iterator[Case]:
     )
     yield from cases("403", JSON_STEPS, lambda: status(403, body=b"{}"), once=LOUD)
     yield from cases("409 of nothing", ("create",), lambda: status(409, body=b"{}"), once=LOUD)
-    yield from cases("empty body", FILE_STEPS, lambda: body(b""))
 
 
 CASES = list(_cases())
@@ -201,7 +208,7 @@ def check_loud(world: World, run: Run, name: str, marks: dict[str, str]) -> None
     """Check that a failure names what failed, kept the bookmark, and let the others finish."""
     told, stream = str(run.error), STEPS[name].stream
     if not stream:
-        assert all(kind in told for kind in FILES) or "GET" in told
+        assert "GET" in told or all(kind in told for kind in (CSV, DEALS, HOT))
         return
     assert stream in told
     if "files are left" not in told:
@@ -269,9 +276,14 @@ def test_the_fault_matrix_is_complete() -> None:
 # What the table does not say
 
 
-@pytest.mark.usefixtures("short_timeouts")
-@pytest.mark.parametrize("case", [c for c in CASES if c.step in {"list", "CSV"}],
-                         ids=lambda c: f"{c.fault}-{c.step}-{c.how}")  # fmt: skip
+FALSE = {"login page", "cut, unseen", "reset", "error document", "unknown word", "link expired"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.step in {"list", "CSV"} and c.fault in FALSE],
+    ids=lambda c: f"{c.fault}-{c.step}-{c.how}",
+)
 def test_a_fault_in_the_first_sync_gives_no_false_columns(
     sandbox: Sandbox, clock: FakeClock, case: Case
 ) -> None:
@@ -288,12 +300,24 @@ def test_a_fault_in_the_first_sync_gives_no_false_columns(
     if run.error is None:
         check_files(sandbox, world.warehouse, START)
     for name in run.streams & set(FILES):
-        names = {n for n in run.schema(name)["properties"] if not n.startswith("_")}
+        names = {n for n in run.schema(name)["schema"]["properties"] if not n.startswith("_")}
         assert names <= set(HEADER), names
     sandbox.faults.clear()
     world.clock.advance(hours=1)
     world.sync(create=[]).ok()
     check_files(sandbox, world.warehouse, START)
+
+
+@pytest.mark.parametrize("name", FILE_STEPS)
+def test_an_empty_file_is_believed_once_it_came_twice(world: World, name: str) -> None:
+    world.strike(name, body(b""), 1)
+    run = world.sync().ok()
+    check_files(world.sandbox, world.warehouse, START)
+    assert not run.said("the file is empty")
+    add(world.sandbox, CSV, "hollow")
+    add(world.sandbox, DEALS, "hollow")
+    world.strike(name, body(b""), 2)
+    assert world.sync().ok().said("without even a header")
 
 
 def test_the_words_of_a_409_that_names_no_export_are_told(world: World) -> None:

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
-def newest_columns(source: Source, spec: FileSpec, spool: Path) -> Sequence[Column]:
-    """Return the columns of the newest finished file, none where there is no file."""
-    jobs = spec.finished(LONG_AGO).jobs
+def newest_columns(
+    source: Source, spec: FileSpec, jobs: Sequence[ExportJob], spool: Path
+) -> Sequence[Column]:
+    """Return the columns of the newest of these finished files, none where there is no file."""
     if not jobs:
         return ()
     export = _export(spec.name, jobs[-1])
@@ -117,7 +118,10 @@ class FilesStream(TableStream):
         until = day_end(span.end, self.source.zone) if span.is_end_set else None
         for job in finished.jobs:
             at = job.finished_at
-            if at is None or (until is not None and at >= until):
+            if at is None:
+                continue
+            if until is not None and at >= until:
+                self._hold_back(at)
                 continue
             if self._ledger.wants(job.id, at):
                 export = _export(self.name, job)
@@ -141,7 +145,8 @@ class FilesStream(TableStream):
 
     def _is_wanted(self, label: str, job: ExportJob) -> bool:
         """Tell of a created export whether it is loaded, or will be, as one that was listed."""
-        if job.id not in self._ledger.loaded and self._claims.setdefault(job.id, label) == label:
+        is_loaded = job.finished_at is not None and self._ledger.has(job.id, job.finished_at)
+        if not is_loaded and self._claims.setdefault(job.id, label) == label:
             return True
         self.logger.warning(
             "%s %s: the service answered with export %s, finished %s, which is loaded already: "
@@ -171,19 +176,20 @@ class FilesStream(TableStream):
                     self.exports.remove(export)
                     self.totals.left_alone += 1
                 else:
-                    self._hold_back(export)
+                    if export.job and export.job.finished_at:
+                        self._hold_back(export.job.finished_at)
                     self.left_as_it_is(export)
         finally:
             self.flow.abandon(self.name)
 
-    def _hold_back(self, export: Export) -> None:
-        at = export.job.finished_at if export.job else None
-        if at is not None:
-            self._held_back = at if self._held_back is None else min(self._held_back, at)
+    def _hold_back(self, at: datetime) -> None:
+        self._held_back = at if self._held_back is None else min(self._held_back, at)
 
     def _file(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
         began = self.clock.monotonic()
         self.extracted_at = self.clock.now()
+        if not result.summary.header:
+            self.logger.warning("%s: the file is empty, without even a header", export)
         constants = {
             "_account": self.source.account,
             "_export_id": int(result.job.id),

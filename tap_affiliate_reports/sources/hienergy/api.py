@@ -88,7 +88,8 @@ class HiEnergyApi:
                 export = part.get("export", part)
                 if isinstance(export, dict) and export.get("id") and export.get("status"):
                     return export
-        msg = "the answer has no export with an id and a status"
+        told = self.client.told(str(document))
+        msg = f"the answer has no export with an id and a status: {told}"
         raise Rejected(msg)
 
     def job(self, export: Document) -> ExportJob:
