@@ -7,7 +7,13 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tap_affiliate_reports.errors import ApiError, SettingsError, TapError, Unauthorized
+from tap_affiliate_reports.errors import (
+    ApiError,
+    SettingsError,
+    TapError,
+    Unauthorized,
+)
+from tap_affiliate_reports.exports.job import ExportJob
 from tap_affiliate_reports.schema import ADDED, ADDED_TO_FILES, Column, Kind, kind_of_property
 from tap_affiliate_reports.sources.source import FileSpec, ReportSpec, Source
 from tap_affiliate_reports.streams import (
@@ -28,7 +34,7 @@ class Discovery:
     """What the sources offer; with a catalog, only what it selects is looked at.
 
     After `streams`, `known` are the names of all streams there are, `unavailable` says why one of
-    them could not be had, `unreachable` why a source could list no report.
+    them could not be had, `unreachable` why a source could list no report or file.
     """
 
     def __init__(self, tap: TapAffiliateReports, state: Mapping[str, Any]) -> None:
@@ -47,14 +53,14 @@ class Discovery:
         """Return the streams; where one source of several can't be reached, those of the others."""
         streams: list[Stream] = []
         sources = self.tap.sources
+        # What has its name whatever an account calls its reports.
         fixed = {self._audit.name}
         for source in sources:
-            fixed |= {spec.name for spec in source.lists()}
-            fixed |= {spec.name for spec in source.files()}
+            fixed.update(spec.name for spec in source.lists())
+            fixed.update(spec.name for spec in source.files())
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
             try:
-                streams.extend(self._file_streams(source))
                 taken = fixed | {stream.name for stream in streams}
                 streams.extend(self._report_streams(source, taken))
             except ApiError as error:
@@ -152,10 +158,20 @@ class Discovery:
             return _with_catalog(columns, properties, ADDED_TO_FILES)
         if columns:
             return columns
+        if source.name in self.unreachable:
+            return ()
         try:
-            return newest_columns(source, spec, self.tap.run.spool)
+            return newest_columns(source, spec, self._finished(source, spec), self.tap.run.spool)
         except TapError as error:
             self.tap.logger.warning("%s: its columns are not known yet: %s", spec.name, error)
+            return ()
+
+    def _finished(self, source: Source, spec: FileSpec) -> Sequence[ExportJob]:
+        try:
+            return spec.finished(None).jobs
+        except ApiError as error:
+            self.unreachable[source.name] = error
+            self.tap.logger.warning("%s: no file can be listed: %s", source.name, error)
             return ()
 
     @property

@@ -170,6 +170,10 @@ class FileLedger:
         """Tell whether a finished file that is listed is still to be loaded."""
         return finished_at >= self.start and not self.has(export, finished_at)
 
+    def has(self, export: str, finished_at: datetime) -> bool:
+        """Tell whether a finished file is loaded; one from before the start only if it is noted."""
+        return export in self.loaded or self.start <= finished_at < self.since
+
     def note(self, export: str, finished_at: datetime, not_past: datetime | None) -> None:
         """Record a file as loaded; the bookmark moves up to it, but not past a given moment."""
         self.loaded[export] = finished_at

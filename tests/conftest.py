@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from databases import Postgres, postgres
+from faulty import HANGING, READ_TIMEOUT
 from harness import FakeClock
 from hypothesis import settings
 
+from tap_affiliate_reports.http import Timeouts
 from tap_affiliate_reports.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -35,6 +37,15 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
     with Sandbox(now=clock.now, job_seconds=5) as running:
         yield running
         assert not running.unmatched
+
+
+@pytest.fixture
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a client wait a fraction of a second for an answer; let hanging ones go at the end."""
+    monkeypatch.setattr(Timeouts.__init__, "__defaults__", (1.0, READ_TIMEOUT))
+    HANGING.clear()
+    yield
+    HANGING.set()
 
 
 @pytest.fixture(scope="session")

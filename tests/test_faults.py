@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from faulty import (
+    EXACT,
+    HTML,
+    LOUD,
+    Case,
+    Results,
+    be_away,
+    cases,
+    common_cases,
+    redirect_to_nobody,
+    show,
+    times_of,
+)
 from harness import FakeClock, Run, Warehouse, config_for, sync
 from small_source import SmallSource, check_bookmark, check_exact, check_ledger
 
 from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.http import Timeouts
 from tap_affiliate_reports.sandbox import (
-    LoggedRequest,
     Response,
     Sandbox,
     body,
     close,
     cut,
-    hang,
     html_login,
     reset,
     status,
@@ -34,8 +41,6 @@ from tap_affiliate_reports.sandbox import (
 from tap_affiliate_reports.sandbox.faults import Action, Fault
 
 START = date(2026, 10, 20)
-READ_TIMEOUT = 0.15
-HTML = b"<html><head><title>Oops</title></head><body><h1>Bad gateway</h1></body></html>"
 
 
 class Step(NamedTuple):
@@ -138,60 +143,29 @@ def world(sandbox: Sandbox, clock: FakeClock) -> World:
 
 # The table
 
-RESULTS: dict[tuple[str, str, str], str] = {}
-EXACT, LOUD = "exact", "loud"
-
-
-class Case(NamedTuple):
-    fault: str
-    step: str
-    how: str
-    action: Callable[[], Action]
-    expected: str
+RESULTS: Results = {}
 
 
 def _cases() -> Iterator[Case]:
-    def case(
-        fault: str,
-        steps: tuple[str, ...],
-        action: Callable[[], Action],
-        *,
-        once: str = EXACT,
-        always: str = LOUD,
-    ) -> Iterator[Case]:
-        for step in steps:
-            yield Case(fault, step, "once", action, once)
-            # A refusal that is cut short is still a refusal: the replay runs already.
-            runs = (fault, step) == ("cut, unseen", "replay")
-            # Without the list, each job is asked for alone.
-            alone = step == "look" and not fault.startswith("429")
-            yield Case(fault, step, "always", action, EXACT if runs or alone else always)
-
     everywhere = tuple(STEPS)
-    yield from case("429, Retry-After 7", everywhere, lambda: status(429, {"Retry-After": "7"}))
-    yield from case("429", everywhere, lambda: status(429))
-    yield from case("500, 502, 503 HTML", everywhere, bad_gateways)
-    yield from case("reset", everywhere, reset)
-    yield from case("close", everywhere, close)
-    yield from case("answer lost", ("schedule", "replay"), lambda: reset(handled=True))
-    yield from case("login page", everywhere, html_login)
-    yield from case("read timeout", everywhere, lambda: hang(HANGING))
-    yield from case("cut, length told", (*JSON_STEPS, *FILE_STEPS), lambda: cut(0.6))
-    yield from case("cut, chunked", (*JSON_STEPS, *FILE_STEPS), lambda: cut(0.6, chunked=True))
-    yield from case(
-        "cut, unseen", (*JSON_STEPS, *FILE_STEPS), lambda: cut(0.6, content_length=False)
-    )
-    yield from case("refused by storage", ("download",), lambda: redirect_to_nobody())
-    yield from case("link expired", ("storage",), lambda: status(403, body=b"<Error/>"))
-    yield from case("202 that lasts", FILE_STEPS[:1], lambda: status(202, body=b'{"Id":"x"}'))
-    yield from case("202 that lasts", ("download",), lambda: status(202, body=b'{"Id":"x"}'))
-    yield from case(
+    for case in common_cases(everywhere, (*JSON_STEPS, *FILE_STEPS)):
+        # A refusal that is cut short is still a refusal: the replay runs already.
+        runs = (case.fault, case.step) == ("cut, unseen", "replay")
+        # Without the list, each job is asked for alone.
+        alone = case.step == "look" and not case.fault.startswith("429")
+        yield case._replace(expected=EXACT) if runs or alone else case
+    yield from cases("answer lost", ("schedule", "replay"), lambda: reset(handled=True))
+    yield from cases("refused by storage", ("download",), redirect_to_nobody)
+    yield from cases("link expired", ("storage",), lambda: status(403, body=b"<Error/>"))
+    yield from cases("202 that lasts", FILE_STEPS[:1], lambda: status(202, body=b'{"Id":"x"}'))
+    yield from cases("202 that lasts", ("download",), lambda: status(202, body=b'{"Id":"x"}'))
+    yield from cases(
         "unknown word",
         ("poll", "replay"),
         lambda: status(200, body=b'{"Status":"DONE"}'),
         once=LOUD,
     )
-    yield from case(
+    yield from cases(
         "200 that says ERROR",
         ("schedule",),
         lambda: status(200, body=b'{"Status":"ERROR","Message":"range is too wide"}'),
@@ -199,33 +173,7 @@ def _cases() -> Iterator[Case]:
     )
 
 
-HANGING = threading.Event()
-
-
-def bad_gateways() -> Action:
-    """Answer with the three errors by turns, each a page for people."""
-    codes = itertools.cycle((500, 502, 503))
-    return lambda real: status(next(codes), body=HTML, content_type="text/html")(real)
-
-
-def redirect_to_nobody() -> Action:
-    """Send the client to a port where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return status(302, {"Location": f"http://127.0.0.1:{port}/storage/x?X-Signature=y"})
-
-
 CASES = list(_cases())
-
-
-@pytest.fixture
-def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a client wait a fraction of a second for an answer; let hanging ones go at the end."""
-    monkeypatch.setattr(Timeouts.__init__, "__defaults__", (1.0, READ_TIMEOUT))
-    HANGING.clear()
-    yield
-    HANGING.set()
 
 
 def outcome(world: World, run: Run, step: Step) -> str:
@@ -271,10 +219,9 @@ def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case:
     step = STEPS[case.step]
     world.sandbox.impact.download_mode = step.mode
     before = json.loads(json.dumps(world.state))
-    times = 3 if "503" in case.fault else 1
     if case.step == "poll":
         world.strike(STEPS["look"], body(b'{"Jobs": []}'), None)
-    fault = world.strike(step, case.action(), times if case.how == "once" else None)
+    fault = world.strike(step, case.action(), times_of(case))
     run = world.sync()
     assert fault.hits > 0, "the fault never struck"
     result = outcome(world, run, step)
@@ -325,35 +272,6 @@ def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
 # Connections refused: the whole service is away, from one step on
 
 
-def be_away(world: World, monkeypatch: pytest.MonkeyPatch, step: Step, sleeps: int | None) -> None:
-    """Stop listening at the first request of a step, for as many sleeps (None: for good)."""
-    sandbox, strike = world.sandbox, Strike(world.sandbox, step)
-    sandbox.port = int(sandbox.url.rsplit(":", 1)[1])
-    left, lock, sleep = [sleeps], threading.Lock(), world.clock.sleep
-    leaving, away = threading.Event(), threading.Event()
-
-    def on_request(request: LoggedRequest) -> None:
-        if strike.search(f"{request.method} {request.path}"):
-            sandbox.on_request = None
-            leaving.set()
-            sandbox.stop()
-            away.set()
-
-    def sleep_and_start(seconds: float) -> None:
-        sleep(seconds)
-        if leaving.is_set():
-            away.wait(10)
-        with lock:
-            if sandbox._origins or left[0] is None:
-                return
-            left[0] -= 1
-            if left[0] <= 0:
-                sandbox.start()
-
-    sandbox.on_request = on_request
-    monkeypatch.setattr(world.clock, "sleep", sleep_and_start)
-
-
 @pytest.mark.parametrize("name", [name for name in STEPS if name != "look"])
 @pytest.mark.parametrize("how", ["once", "always"])
 def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
@@ -361,7 +279,8 @@ def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
 ) -> None:
     world.sandbox.impact.download_mode = STEPS[name].mode
     mark = world.mark("sales")
-    be_away(world, monkeypatch, STEPS[name], 3 if how == "once" else None)
+    place = Strike(world.sandbox, STEPS[name])
+    be_away(world.sandbox, world.clock, monkeypatch, place, 3 if how == "once" else None)
     run = world.sync()
     result = outcome(world, run, STEPS[name])
     RESULTS["refused connection", name, how] = result
@@ -381,19 +300,7 @@ def test_the_fault_matrix_is_complete() -> None:
     wanted = {(c.fault, c.step, c.how) for c in CASES}
     if not wanted <= set(RESULTS):
         pytest.skip("only a part of the matrix was run")
-    columns = [*STEPS, "new job", "replayed job"]
-    rows = dict.fromkeys(fault for fault, _, _ in RESULTS)
-    print()
-    print(f"{'once / always':22}", *(f"{name:14}" for name in columns))
-    for fault in rows:
-        cells = []
-        for step in columns:
-            found = [RESULTS.get((fault, step, how), "") for how in ("once", "always")]
-            cells.append(f"{' / '.join(filter(None, found)) or '-':14}")
-        print(f"{fault:22}", *cells)
-    assert set(RESULTS.values()) == {EXACT, LOUD}
-    for fault, step, how in list(RESULTS):
-        assert (fault, step, "always" if how == "once" else "once") in RESULTS
+    show(RESULTS, [*STEPS, "new job", "replayed job"])
 
 
 # What the table does not say

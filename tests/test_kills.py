@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,15 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 import kill_child
 import pytest
-from harness import FakeClock, Warehouse, config_for, sync
+from harness import FakeClock, config_for, sync
+from killing import Killing, last_state, moments
 from small_source import SmallSource, check_bookmark, check_exact, check_ledger, check_retired
 
 from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox, hang
@@ -28,21 +27,13 @@ from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox, hang
 REPORTS = ("other", "sales")
 START = date(2026, 11, 11)
 MAX_JOBS = 2
-FORKS = multiprocessing.get_context("forkserver")
-# What takes long to import; the tests' own folder is not on the path of the server.
-FORKS.set_forkserver_preload(["hypothesis", "tap_affiliate_reports.tap"])
 
 
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(Killing):
     """A source, the warehouse it is loaded into, and what a first sync left."""
 
-    folder: Path
-    clock: FakeClock
-    sandbox: Sandbox
     source: SmallSource
-    warehouse: Warehouse = field(default_factory=Warehouse)
-    state: dict[str, Any] = field(default_factory=dict)
     max_jobs: int = MAX_JOBS
 
     @property
@@ -65,34 +56,6 @@ class World:
         self.source.put("other", date(2026, 11, 14), ["8", "9", "10"])
         self.source.put("other", date(2026, 11, 17), [])
         self.clock.advance(days=1)
-
-    def job(self, **options: Any) -> kill_child.Job:
-        return kill_child.Job(self.config, self.state, self.folder, self.clock.now(), **options)
-
-    def tick(self, request: LoggedRequest) -> None:
-        """Let the child's polls pass the time of the sandbox, whose clock it does not share."""
-        if "/Jobs" in request.path:
-            self.clock.advance(seconds=1)
-
-    def child(self, job: kill_child.Job, kill: Callable[[LoggedRequest], bool]) -> int:
-        """Run a child and kill it at the first request that `kill` is true of."""
-        process = FORKS.Process(target=kill_child.run, args=(job,))
-        started = threading.Event()
-
-        def on_request(request: LoggedRequest) -> None:
-            self.tick(request)
-            if kill(request):
-                started.wait(10)
-                os.kill(process.pid or 0, signal.SIGKILL)
-                connection.wait([process.sentinel], 10)
-
-        self.sandbox.on_request = on_request
-        process.start()
-        started.set()
-        process.join(30)
-        self.sandbox.on_request = None
-        assert process.exitcode is not None, "the child hangs"
-        return process.exitcode
 
     def resume(self, state: dict[str, Any], *, is_last: bool = True) -> None:
         run = sync(self.config, self.clock, state=state).ok()
@@ -125,7 +88,8 @@ class Worlds:
         folder.mkdir()
         clock = FakeClock()
         sandbox = self.stack.enter_context(Sandbox(now=clock.now, job_seconds=2))
-        world = World(folder, clock, sandbox, SmallSource(sandbox, clock, REPORTS))
+        source = SmallSource(sandbox, clock, REPORTS)
+        world = World(folder=folder, clock=clock, sandbox=sandbox, source=source)
         if night:
             world.night()
         return world
@@ -144,18 +108,6 @@ def undisturbed(worlds: Worlds, *, night: bool) -> tuple[list[str], list[dict[st
     assert world.child(job, lambda _: False) == 0
     requests = [f"{r.method} {r.path}" for r in world.sandbox.requests[before:]]
     return requests, job.messages(), world.exports - exports
-
-
-def moments(messages: list[dict[str, Any]]) -> list[int]:
-    """Return after how many messages to kill: around all that is no record, and in between."""
-    turns = {n for n, m in enumerate(messages, 1) if m["type"] != "RECORD"}
-    before = {n - 1 for n in turns} - {0}
-    return sorted(turns | before | set(range(1, len(messages), 9)))
-
-
-def last_state(world: World, messages: list[dict[str, Any]], older: int = 0) -> dict[str, Any]:
-    states = [world.state, *(m["value"] for m in messages if m["type"] == "STATE")]
-    return states[max(0, len(states) - 1 - older)]
 
 
 @pytest.mark.parametrize("night", [False, True], ids=["the first sync", "the next night"])

@@ -17,13 +17,32 @@ from tap_affiliate_reports.tap import TapAffiliateReports
 if TYPE_CHECKING:
     from pathlib import Path
 
+START = (datetime.now(timezone.utc) - timedelta(days=150)).date().isoformat()
 CONFIG = {
-    "start_date": (datetime.now(timezone.utc) - timedelta(days=150)).date().isoformat(),
+    "start_date": START,
     "impact": {
         "account_sid": "IRsandbox",
         "auth_token": "sandbox-token",
         "api_url": "sandbox",
         "reports": ["*"],
+        "poll_interval_seconds": 0.05,
+    },
+}
+
+HIENERGY = {
+    "start_date": START,
+    "hienergy": {
+        "api_key": "sandbox-key",
+        "api_url": "sandbox",
+        "create": [{"report_type": "clicks_details_excel", "search_params": {"days": 7}}],
+        "poll_interval_seconds": 0.05,
+    },
+}
+INSTAL = {
+    "start_date": START,
+    "instal": {
+        "auth_token": "sandbox-token",
+        "api_url": "sandbox",
         "poll_interval_seconds": 0.05,
     },
 }
@@ -43,13 +62,30 @@ TestStandard = get_tap_test_class(
 )
 nulls_are_right(TestStandard)
 
+TestHiEnergy = get_tap_test_class(
+    TapAffiliateReports,
+    config=HIENERGY,
+    # It has reports of its own only.
+    suite_config=SuiteConfig(
+        max_records_limit=None, ignore_no_records_for_streams=["report_windows"]
+    ),
+)
+nulls_are_right(TestHiEnergy)
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tap's output for every report, as it is written to a loader."""
+TestInstal = get_tap_test_class(
+    TapAffiliateReports, config=INSTAL, suite_config=SuiteConfig(max_records_limit=None)
+)
+nulls_are_right(TestInstal)
+
+
+@pytest.fixture(
+    scope="module", params=[CONFIG, HIENERGY, INSTAL], ids=["impact", "hienergy", "instal"]
+)
+def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tap's output of every stream of a source, as it is written to a loader."""
     folder = tmp_path_factory.mktemp("output")
     config = folder / "config.json"
-    config.write_text(json.dumps(CONFIG))
+    config.write_text(json.dumps(request.param))
     command = [sys.executable, "-m", "tap_affiliate_reports", "--config", str(config)]
     with (folder / "output.jsonl").open("wb") as out:
         subprocess.run(command, stdout=out, check=True, timeout=60)

@@ -35,24 +35,28 @@ if TYPE_CHECKING:
 LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
-def newest_columns(source: Source, spec: FileSpec, spool: Path) -> Sequence[Column]:
-    """Return the columns of the newest finished file, none where there is no file."""
-    jobs = spec.finished(None).jobs
-    if not jobs:
-        return ()
-    export = _export(spec.name, jobs[-1])
-    target = spool / f"{spec.name}.part"
-    landed = download_whole(source.exports, export, jobs[-1], target)
-    if isinstance(landed, NotReady):
-        return ()
-    target.unlink()
-    return _columns(landed[1].header, landed[1])
+# Of so many files the newest that has a row tells the kinds of the columns.
+NEWEST = 3
 
 
-def _columns(header: Sequence[str], summary: Summary) -> list[Column]:
-    named = unknown_columns(enumerate(header), ADDED_TO_FILES, summary.kinds)
-    # What a file calls a column is not kept, so its own name is its source.
-    return [Column(column.name, column.name, column.kind) for column in named]
+def newest_columns(
+    source: Source, spec: FileSpec, jobs: Sequence[ExportJob], spool: Path
+) -> Sequence[Column]:
+    """Return the columns of the newest of these finished files, none where there is no file."""
+    columns: Sequence[Column] = ()
+    for job in reversed(jobs[-NEWEST:]):
+        target = spool / f"{spec.name}.part"
+        landed = download_whole(source.exports, _export(spec.name, job), job, target)
+        if isinstance(landed, NotReady):
+            continue
+        target.unlink()
+        summary = landed[1]
+        named = unknown_columns(enumerate(summary.header), ADDED_TO_FILES, summary.kinds)
+        # What a file calls a column is not kept, so its own name is its source.
+        columns = columns or [Column(c.name, c.name, c.kind) for c in named]
+        if summary.rows:
+            return [Column(c.name, c.name, c.kind) for c in named]
+    return columns
 
 
 def _export(stream: str, job: ExportJob) -> Export:
@@ -202,6 +206,8 @@ class FilesStream(TableStream):
     def _file(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
         began = self.clock.monotonic()
         self.extracted_at = self.clock.now()
+        if not result.summary.header:
+            self.logger.warning("%s: the file is empty, without even a header", export)
         constants = {
             "_account": self.source.account,
             "_export_id": int(result.job.id),

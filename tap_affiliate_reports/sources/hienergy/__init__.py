@@ -109,8 +109,7 @@ class HiEnergySource:
         return ()
 
     def files(self) -> Sequence[FileSpec]:
-        """Return one stream for each kind of export; raises ApiError where none can be listed."""
-        _ = self.api.listing
+        """Return one stream for each kind of export."""
         return [
             FileSpec(
                 kind,

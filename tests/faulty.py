@@ -1,0 +1,162 @@
+"""What the fault matrices share: the faults, the two outcomes, and a service that is away."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from tap_affiliate_reports.sandbox import (
+    LoggedRequest,
+    Sandbox,
+    close,
+    cut,
+    hang,
+    html_login,
+    reset,
+    status,
+)
+
+if TYPE_CHECKING:
+    import pytest
+    from harness import FakeClock
+
+    from tap_affiliate_reports.sandbox.faults import Action
+
+READ_TIMEOUT = 0.15
+HTML = b"<html><head><title>Oops</title></head><body><h1>Bad gateway</h1></body></html>"
+EXACT, LOUD = "exact", "loud"
+HANGING = threading.Event()
+
+Results = dict[tuple[str, str, str], str]
+"""How each cell of a matrix ended, by fault, step and how often."""
+
+
+class Case(NamedTuple):
+    fault: str
+    step: str
+    how: str
+    action: Callable[[], Action]
+    expected: str
+
+
+class Place(Protocol):
+    """Finds the requests that a fault strikes, by "METHOD path"."""
+
+    def search(self, line: str) -> object: ...
+
+
+def cases(
+    fault: str,
+    steps: Sequence[str],
+    action: Callable[[], Action],
+    *,
+    once: str = EXACT,
+    always: str = LOUD,
+) -> Iterator[Case]:
+    """Return the cells of one line of a matrix."""
+    for step in steps:
+        yield Case(fault, step, "once", action, once)
+        yield Case(fault, step, "always", action, always)
+
+
+def common_cases(steps: Sequence[str], cut_steps: Sequence[str]) -> Iterator[Case]:
+    """Return the lines of what may befall any request; `cut_steps` have a body to cut."""
+    yield from cases("429, Retry-After 7", steps, lambda: status(429, {"Retry-After": "7"}))
+    yield from cases("429", steps, lambda: status(429))
+    yield from cases("500, 502, 503 HTML", steps, bad_gateways)
+    yield from cases("reset", steps, reset)
+    yield from cases("close", steps, close)
+    yield from cases("login page", steps, html_login)
+    yield from cases("read timeout", steps, lambda: hang(HANGING))
+    yield from cases("cut, length told", cut_steps, lambda: cut(0.6))
+    yield from cases("cut, chunked", cut_steps, lambda: cut(0.6, chunked=True))
+    yield from cases("cut, unseen", cut_steps, lambda: cut(0.6, content_length=False))
+
+
+def times_of(case: Case) -> int | None:
+    """Return how often a fault strikes; one that comes by turns strikes with each of its turns."""
+    if case.how == "always":
+        return None
+    return 3 if "503" in case.fault else 1
+
+
+def bad_gateways() -> Action:
+    """Answer with the three errors by turns, each a page for people."""
+    codes = itertools.cycle((500, 502, 503))
+    return lambda real: status(next(codes), body=HTML, content_type="text/html")(real)
+
+
+def nobody() -> str:
+    """Return the origin of a port where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def redirect_to_nobody() -> Action:
+    """Send the client to a port where nobody listens."""
+    return status(302, {"Location": f"{nobody()}/storage/x?X-Signature=y"})
+
+
+def be_away(
+    sandbox: Sandbox,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    place: Place,
+    sleeps: int | None,
+) -> None:
+    """Stop listening at the first request of a step, for as many sleeps (None: for good)."""
+    sandbox.port = int(sandbox.url.rsplit(":", 1)[1])
+    left, lock, sleep = [sleeps], threading.Lock(), clock.sleep
+    leaving, away = threading.Event(), threading.Event()
+
+    def on_request(request: LoggedRequest) -> None:
+        if place.search(f"{request.method} {request.path}"):
+            sandbox.on_request = None
+            leaving.set()
+            sandbox.stop()
+            away.set()
+
+    def sleep_and_start(seconds: float) -> None:
+        sleep(seconds)
+        if leaving.is_set():
+            away.wait(10)
+        with lock:
+            if sandbox._origins or left[0] is None:
+                return
+            left[0] -= 1
+            if left[0] <= 0:
+                sandbox.start()
+
+    sandbox.on_request = on_request
+    monkeypatch.setattr(clock, "sleep", sleep_and_start)
+
+
+def show(results: Results, columns: Sequence[str]) -> None:
+    """Print a matrix, and check that it has nothing but the two outcomes, once and always."""
+    print()
+    print(f"{'once / always':22}", *(f"{name:14}" for name in columns))
+    for fault in dict.fromkeys(fault for fault, _, _ in results):
+        cells = []
+        for step in columns:
+            found = [results.get((fault, step, how), "") for how in ("once", "always")]
+            cells.append(f"{' / '.join(filter(None, found)) or '-':14}")
+        print(f"{fault:22}", *cells)
+    assert set(results.values()) == {EXACT, LOUD}
+    for fault, step, how in list(results):
+        assert (fault, step, "always" if how == "once" else "once") in results
+
+
+class Requests:
+    """Finds requests whose line matches; where it names something, what `is_struck` says of it."""
+
+    def __init__(self, pattern: str, is_struck: Callable[[str], bool] | None = None) -> None:
+        self.pattern, self.is_struck = re.compile(pattern), is_struck
+
+    def search(self, line: str) -> bool:
+        found = self.pattern.search(line)
+        return bool(found) and (self.is_struck is None or self.is_struck(found[1]))

@@ -1,0 +1,266 @@
+"""The fault matrix of Instal.com: survived with exact data, or failed loudly."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from faulty import (
+    EXACT,
+    HTML,
+    LOUD,
+    Case,
+    Requests,
+    Results,
+    be_away,
+    cases,
+    common_cases,
+    nobody,
+    show,
+    times_of,
+)
+from harness import FakeClock, Run, Warehouse, sync
+from other_sources import REPORT, check_report, config_of, put, put_all
+
+from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.sandbox import Response, Sandbox, body, reset, status
+from tap_affiliate_reports.sandbox.faults import STEPS as FAULT_STEPS
+from tap_affiliate_reports.sandbox.faults import Action, Fault
+
+START = date(2026, 10, 20)
+STEPS = {
+    "clock": "^GET /advertiser/api/v1/reports/exports/00000000-[^/?]+$",
+    "post": FAULT_STEPS["instal post"],
+    "poll": "^GET /advertiser/api/v1/reports/exports/(?!00000000-)[^/?]+$",
+    "file": FAULT_STEPS["instal file"],
+    "storage": FAULT_STEPS["storage"],
+}
+JSON_STEPS = ("post", "poll")
+FILE_STEPS = ("file", "storage")
+
+
+@dataclass
+class World:
+    """A report, loaded once; a night has passed and the source has changed."""
+
+    sandbox: Sandbox
+    clock: FakeClock
+    warehouse: Warehouse = field(default_factory=Warehouse)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def strike(self, name: str, action: Action, times: int | None) -> Fault:
+        return self.sandbox.faults.add(STEPS[name], action, times)
+
+    def sync(self, **own: Any) -> Run:
+        own = {"job_timeout_seconds": 120, **own}
+        run = sync(config_of(self.sandbox, START, instal=own), self.clock, state=self.state)
+        self.warehouse.load(run.messages)
+        self.state = run.state or self.state
+        return run
+
+    @property
+    def yesterday(self) -> date:
+        return self.clock.now().date() - timedelta(days=1)
+
+    def check(self) -> None:
+        check_report(self.sandbox, self.warehouse, START, self.yesterday)
+
+    @property
+    def mark(self) -> str:
+        return str(self.state["bookmarks"][REPORT]["replication_key_value"])
+
+
+@pytest.fixture
+def world(sandbox: Sandbox, clock: FakeClock) -> World:
+    put_all(sandbox, START, 60)
+    world = World(sandbox, clock)
+    world.sync().ok()
+    world.check()
+    put(sandbox, date(2026, 10, 21), [])
+    put(sandbox, date(2026, 10, 30), ["1.125", "2.0", "3"])
+    put(sandbox, date(2026, 11, 18), ["5.5", "6.125"])
+    clock.advance(days=1)
+    sandbox.requests.clear()
+    return world
+
+
+RESULTS: Results = {}
+
+
+def answer(**document: Any) -> Callable[[], Action]:
+    return lambda: status(200, body=json.dumps(document).encode())
+
+
+def linked_to_nobody() -> Action:
+    link = f"{nobody()}/storage/x?X-Signature=y"
+    return status(200, body=json.dumps({"state": "SUCCESS", "result": link}).encode())
+
+
+def _cases() -> Iterator[Case]:
+    yield from common_cases(tuple(STEPS), (*JSON_STEPS, *FILE_STEPS))
+    yield from cases("answer lost", ("post",), lambda: reset(handled=True))
+    yield from cases("refused by storage", ("poll",), linked_to_nobody)
+    yield from cases("link expired", FILE_STEPS, lambda: status(403, body=b"<Error/>"))
+    yield from cases("no such file", FILE_STEPS, lambda: status(404, body=b"<Error/>"))
+    yield from cases("202 that lasts", FILE_STEPS, lambda: status(202, body=b"{}"))
+    yield from cases("unknown word", ("poll",), answer(state="DONE"), once=LOUD)
+    yield from cases("no word", ("poll",), answer(), once=LOUD)
+    yield from cases("FAILURE", ("poll",), answer(state="FAILURE", result="boom"))
+    yield from cases("REVOKED", ("poll",), answer(state="REVOKED", result=None))
+    yield from cases("stuck", ("poll",), answer(state="PENDING", result=None))
+    yield from cases("no link", ("poll",), answer(state="SUCCESS", result=None))
+    yield from cases("ERROR", ("post",), answer(result="ERROR", task_id=None), once=LOUD)
+    yield from cases("unknown word", ("post",), answer(result="SOON", task_id="x"), once=LOUD)
+    yield from cases("no task", ("post",), answer(result="QUEUED"), once=LOUD)
+    refused = b'{"detail":"the range is too wide"}'
+    yield from cases("400", JSON_STEPS, lambda: status(400, body=refused), once=LOUD)
+    yield from cases("403", JSON_STEPS, lambda: status(403, body=refused), once=LOUD)
+    yield from cases("404", JSON_STEPS, lambda: status(404, body=refused), once=LOUD)
+    yield from cases("empty body", FILE_STEPS, lambda: body(b""), once=LOUD)
+
+
+CASES = list(_cases())
+
+
+def outcome(world: World, run: Run) -> str:
+    """Judge how a sync ended; nothing but the two outcomes may happen."""
+    if run.error is None:
+        world.check()
+        assert world.mark == "2026-11-19"
+        return EXACT
+    assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
+    assert "Error(" not in str(run.error), f"a bare repr: {run.error}"
+    return LOUD
+
+
+@pytest.mark.usefixtures("short_timeouts")
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.fault}-{c.step}-{c.how}")
+def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case: Case) -> None:
+    world.sandbox.instal.links_on_api = case.step == "file"
+    fault = world.strike(case.step, case.action(), times_of(case))
+    run = world.sync()
+    assert fault.hits > 0, "the fault never struck"
+    result = outcome(world, run)
+    RESULTS[case.fault, case.step, case.how] = result
+    assert result == case.expected, str(run.error)
+    if result == LOUD:
+        told = str(run.error)
+        assert REPORT in told
+        if case.step != "clock":
+            window = re.search(REPORT + r" 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
+            assert window or "windows are left" in told, f"no window is named: {told}"
+        if case.how == "always":
+            assert world.mark == "2026-11-18"
+        world.sandbox.faults.clear()
+        world.clock.advance(hours=1)
+        world.sync().ok()
+        world.check()
+        assert world.mark == "2026-11-19"
+
+
+@pytest.mark.parametrize("name", list(STEPS))
+@pytest.mark.parametrize("how", ["once", "always"])
+def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
+    world.sandbox.instal.links_on_api = name == "file"
+    place = Requests(STEPS[name])
+    be_away(world.sandbox, world.clock, monkeypatch, place, 3 if how == "once" else None)
+    run = world.sync()
+    result = outcome(world, run)
+    RESULTS["refused connection", name, how] = result
+    assert result == (EXACT if how == "once" else LOUD), str(run.error)
+    if result == LOUD:
+        assert world.mark == "2026-11-18"
+        world.sandbox.start()
+        world.clock.advance(hours=1)
+        world.sync().ok()
+        world.check()
+
+
+@pytest.mark.parametrize("word", ["FAILURE", "REVOKED", "PENDING"])
+@pytest.mark.parametrize("how", ["once", "always"])
+def test_a_task_that_ends_badly_is_asked_for_anew_or_fails_loudly(
+    world: World, word: str, how: str
+) -> None:
+    world.sandbox.instal.end_next(word, times=1 if how == "once" else 99)
+    run = world.sync()
+    result = outcome(world, run)
+    RESULTS[f"task {word}", "task", how] = result
+    assert result == (EXACT if how == "once" and word != "PENDING" else LOUD)
+    if result == LOUD:
+        assert ("job_timeout_seconds" if word == "PENDING" else word) in str(run.error)
+        world.sandbox.instal._outcomes.clear()
+        world.clock.advance(hours=1)
+        world.sync().ok()
+        world.check()
+
+
+def test_the_fault_matrix_is_complete() -> None:
+    """Prints the table; run with -s to see it."""
+    wanted = {(c.fault, c.step, c.how) for c in CASES}
+    if not wanted <= set(RESULTS):
+        pytest.skip("only a part of the matrix was run")
+    show(RESULTS, [*STEPS, "task"])
+
+
+# What the table does not say
+
+
+@pytest.mark.parametrize("as_200", [False, True])
+def test_the_words_of_a_refused_request_are_told(world: World, as_200: bool) -> None:
+    world.sandbox.instal.error_as_200 = as_200
+    run = world.sync(sorting="cr", interval="daily")
+    run.ok()
+    world.strike(
+        "post",
+        status(200 if as_200 else 400, body=b'{"result":"ERROR","detail":"the range is too wide"}'),
+        None,
+    )
+    world.clock.advance(days=1)
+    run = world.sync(sorting="cr")
+    assert "the range is too wide" in str(run.error)
+
+
+def test_polls_that_fail_for_long_do_not_fail_the_task(world: World) -> None:
+    fault = world.strike("poll", status(500, body=HTML), 20)
+    run = world.sync(job_timeout_seconds=3600).ok()
+    assert fault.hits == 20
+    assert run.said("polling failed, the job goes on")
+    world.check()
+
+
+def test_a_link_that_expires_while_it_waits_is_asked_for_again(world: World) -> None:
+    fault = world.strike("storage", status(403, body=b"<Error/>"), 2)
+    posts = len(world.sandbox.instal.tasks)
+    world.sync().ok()
+    assert fault.hits == 2
+    assert len(world.sandbox.instal.tasks) - posts == 2
+    world.check()
+
+
+def test_a_file_without_its_header_row_is_refused(world: World) -> None:
+    world.sandbox.instal.csv_header = False
+    run = world.sync()
+    assert REPORT in str(run.error)
+    assert world.mark == "2026-11-18"
+    world.sandbox.instal.csv_header = True
+    world.sync().ok()
+    world.check()
+
+
+def test_a_file_cut_inside_its_last_value_is_downloaded_again(world: World) -> None:
+    def shorten(real: Callable[[], Response]) -> Response:
+        response = real()
+        response.body, response.framing = response.body[:-3], "close"
+        return response
+
+    fault = world.strike("storage", shorten, 1)
+    world.sync().ok()
+    assert fault.hits == 1
+    world.check()
