@@ -60,6 +60,7 @@ class Discovery:
             fixed.update(spec.name for spec in source.files())
         for source in sources:
             streams.extend(ListStream(self.tap, source, spec) for spec in source.lists())
+            streams.extend(self._file_streams(source))
             try:
                 taken = fixed | {stream.name for stream in streams}
                 streams.extend(self._report_streams(source, taken))

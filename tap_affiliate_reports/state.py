@@ -162,10 +162,6 @@ class FileLedger:
         overlap = OVERLAP if loaded is not None else timedelta(0)
         self.since = max(start, self.bookmark - overlap) if self.bookmark else start
 
-    def has(self, export: str, finished_at: datetime) -> bool:
-        """Tell whether a finished file is loaded."""
-        return export in self.loaded or self.start <= finished_at < self.since
-
     def wants(self, export: str, finished_at: datetime) -> bool:
         """Tell whether a finished file that is listed is still to be loaded."""
         return finished_at >= self.start and not self.has(export, finished_at)
