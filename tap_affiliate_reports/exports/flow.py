@@ -381,7 +381,7 @@ class ExportFlow:
         if export.exports_spent or export.fetch_only:
             msg = f"{export}: the service no longer knows job {job_id}"
             raise ExportFailed(msg)
-        logger.info("%s: job %s is gone; it is exported anew", export, job_id)
+        logger.info("%s: job %s can't be taken up; it is exported anew", export, job_id)
         export.replayed = False
         self._schedule(export)
 

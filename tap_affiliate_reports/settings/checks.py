@@ -82,6 +82,9 @@ def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
     url = own.get("api_url")
     if url is not None and url != SANDBOX and not _is_url(url):
         yield f"{source}.api_url: {url!r} is neither an http(s) URL nor the word {SANDBOX}"
+    for name in REQUIRED[source]:
+        if not str(own.get(name)).isprintable() or not str(own.get(name)).isascii():
+            yield f"{source}.{name}: has a character that no header can carry"
     if own.get("interval") == "monthly" and own.get("window", "month") not in MONTHS:
         yield f"{source}.interval: monthly needs one of these windows: {', '.join(MONTHS)}"
     for name, value in own.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -192,6 +193,17 @@ class TestExports:
         assert run.bookmark("exports") == "2026-11-18T15:00:00.000Z"
         run = sync(config, clock, state=run.state).ok()
         assert odd.id in {record["id"] for record in run.records("exports")}
+
+
+    def test_a_finished_export_without_any_date_is_told(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        dates = dict.fromkeys(("completed_at", "updated_at", "created_at"))
+        odd = add(sandbox, "odd", shown=dates)
+        add(sandbox, "even", ago=2)
+        run = sync(config, clock).ok()
+        assert deals(run) == ["even"]
+        assert run.said(f"{DEALS} export {odd.id} has no date", logging.WARNING)
 
 
 class TestDiscovery:

@@ -144,7 +144,10 @@ class HiEnergyApi:
             job = self.job(export)
             if job.state is JobState.FAILED and since is not None:
                 self._tell_of_failure(job, export, since)
-            if job.state is not JobState.READY or job.finished_at is None:
+            if job.state is not JobState.READY:
+                continue
+            if job.finished_at is None:
+                logger.warning("%s export %s has no date at all: left out", report_type, job.id)
                 continue
             if export.get("parent_report_id"):
                 parent = self._parent(export)
