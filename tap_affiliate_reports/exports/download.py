@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+from itertools import count
 from pathlib import Path
 
-from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.errors import DamagedFile, TapError
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.job import ExportJob, ExportSource
 from tap_affiliate_reports.formats import Summary
@@ -14,6 +16,31 @@ from tap_affiliate_reports.http import NotReady
 MAX_DOWNLOADS = 3
 
 logger = logging.getLogger(__name__)
+
+
+class Downloads:
+    """Downloads files beside the flow, each in a thread of its own; `landed` is set at each end."""
+
+    def __init__(self, source: ExportSource, spool: Path, name: str) -> None:
+        self.source = source
+        self.landed = threading.Event()
+        self._targets = (spool / f"{name}-{number}.part" for number in count(1))
+
+    def begin(self, export: Export, job: ExportJob) -> None:
+        """Start to store a job's file; what comes of it is put into the export."""
+        target = next(self._targets)
+
+        def download() -> None:
+            try:
+                export.landed = download_whole(self.source, export, job, target)
+            except TapError as error:
+                export.landed = error
+            except Exception as error:  # raised where the export is taken
+                export.landed = TapError(f"{export}: {error!r}")
+            self.landed.set()
+
+        # A daemon, because a sync that is told to stop does not wait for a download.
+        threading.Thread(target=download, name=f"download {export}", daemon=True).start()
 
 
 def download_whole(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
     Unavailable,
 )
-from tap_affiliate_reports.exports.download import download_whole
+from tap_affiliate_reports.exports.download import Downloads
 from tap_affiliate_reports.exports.export import (
     LOADED_BEFORE,
     UNDER_WAY,
@@ -67,12 +66,11 @@ class ExportFlow:
     while_waiting: Callable[[], None] = lambda: None
     _waiting: deque[Export] = field(default_factory=deque)
     _active: list[Export] = field(default_factory=list)
-    _names: int = 0
     _heartbeat_due: float = 0.0
-    _landed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._quota = Quota(self.limits.max_exports)
+        self._downloads = Downloads(self.source, self.spool, self.name)
 
     def plan(self, exports: Iterable[Export]) -> None:
         """Queue exports in the order of taking; refreshes get what the quota leaves the others.
@@ -113,7 +111,7 @@ class ExportFlow:
 
     def tick(self) -> None:
         """Do what is due, without waiting."""
-        self._landed.clear()
+        self._downloads.landed.clear()
         now = self.clock.monotonic()
         for export in list(self._active):
             if export.step is Step.DOWNLOADING and export.landed is not None:
@@ -172,7 +170,7 @@ class ExportFlow:
         due = [e.next_try for e in self._active if e.step in {Step.RUNNING, Step.PAUSED}]
         pause = max(0.0, min(due, default=now + LONGEST_PAUSE) - now)
         if any(export.step is Step.DOWNLOADING for export in self._active):
-            self._landed.wait(pause)
+            self._downloads.landed.wait(pause)
         elif pause:
             self.clock.sleep(pause)
 
@@ -414,20 +412,7 @@ class ExportFlow:
 
     def _fetch(self, export: Export, job: ExportJob) -> None:
         export.step, export.landed = Step.DOWNLOADING, None
-        self._names += 1
-        target = self.spool / f"{self.name}-{self._names}.part"
-
-        def download() -> None:
-            try:
-                export.landed = download_whole(self.source, export, job, target)
-            except TapError as error:
-                export.landed = error
-            except Exception as error:  # raised where the export is taken
-                export.landed = TapError(f"{export}: {error!r}")
-            self._landed.set()
-
-        # A daemon, because a sync that is told to stop does not wait for a download.
-        threading.Thread(target=download, name=f"download {export}", daemon=True).start()
+        self._downloads.begin(export, job)
 
     def _take_landed(self, export: Export) -> None:
         landed, export.landed = export.landed, None
