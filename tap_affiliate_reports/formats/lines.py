@@ -60,28 +60,17 @@ class Lines:
         line = self._pending.pop()
         self.left -= len(line)
         if self.left < 0:
-            raise _too_long()
+            raise DamagedFile(f"a record of more than {MAX_RECORD} characters")
         self.number += 1
         return line.replace("\0", "") if "\0" in line else line
 
     def _read(self, stream: Stream) -> Iterator[str]:
         encoding = "utf-16" if stream.peek(2)[:2] in _UTF_16 else "utf-8-sig"
-        rest = ""
         with io.TextIOWrapper(cast("IO[bytes]", stream), encoding, newline="") as text:
-            while chunk := text.read(max(BLOCK, len(rest))):
-                rest += chunk
-                feed = rest.rfind("\n")
-                # A last CR may be half of a line end.
-                end = max(feed, rest.rfind("\r", feed + 1, -1)) + 1
-                if not end and len(rest) > MAX_RECORD:
-                    raise _too_long()
-                block, rest = rest[:end], rest[end:]
-                if block:
-                    self.terminated = True
-                    yield block
-        if rest:
-            self.terminated = rest.endswith("\r")
-            yield rest
+            # A block ends with a line: one that is too long is refused when it is given.
+            while block := text.read(BLOCK) + text.readline(MAX_RECORD + 1):
+                self.terminated = block.endswith(("\n", "\r"))
+                yield block
 
 
 def split_lines(text: str) -> list[str]:
@@ -91,7 +80,3 @@ def split_lines(text: str) -> list[str]:
         return lines
     # A lone CR, or what is a line's end to Unicode only.
     return io.StringIO(text, newline="").readlines()
-
-
-def _too_long() -> DamagedFile:
-    return DamagedFile(f"a record of more than {MAX_RECORD} characters")
