@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import IO, TYPE_CHECKING, Any
 
-import openpyxl
-
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import MAX_RECORD, Summary
 from tap_affiliate_reports.schema import Kind
@@ -105,6 +103,9 @@ def _workbook(file: IO[bytes]) -> Workbook:
         if sum(p.file_size for p in parts if p.filename.endswith("Strings.xml")) > MAX_SHARED_TEXTS:
             msg = f"more than {MAX_SHARED_TEXTS} bytes of texts in a workbook"
             raise DamagedFile(msg)
+    # A sixth of all imports, and few syncs read a workbook.
+    import openpyxl
+
     # It warns of what a table does not need, such as a default style.
     warnings.filterwarnings("ignore", module="openpyxl")
     return openpyxl.load_workbook(file, read_only=True, data_only=True)
