@@ -11,6 +11,7 @@ import pytest
 from harness import FakeClock, config_for, sync
 from singer_sdk.helpers import _state
 from singer_sdk.singerlib import StateMessage
+from singer_sdk.streams import _state as manager
 
 from tap_affiliate_reports.messages import LineWriter, States
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
@@ -37,7 +38,7 @@ def test_no_state_is_looked_up_for_a_row(
     sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, maps: dict[str, Any]
 ) -> None:
     looks = [counted(monkeypatch, _state, "_find_in_partitions_list")]
-    looks.append(counted(monkeypatch, _state, "increment_state"))
+    looks.append(counted(monkeypatch, manager, "increment_state"))
     config = config_for(sandbox, reports=["sales"], program_ids=["1", "2"], window="year") | maps
     seen = []
     for rows in (1, 1500):
