@@ -4,13 +4,47 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
+from singer_sdk.helpers._state import StateWriter
 from singer_sdk.singerlib import Message, RecordMessage, StateMessage
 
 from tap_affiliate_reports.errors import LoaderGone
 
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from singer_sdk.helpers.types import TapState
+
 BLOCK = 64 * 1024
+
+
+class StateLine(StateMessage):
+    """A STATE message whose line is made already."""
+
+    def __init__(self, value: TapState, line: bytes) -> None:
+        super().__init__(value=value)
+        self.line = line
+
+
+class States(StateWriter):
+    """Writes STATE messages, but not the last one again: encodes each once and copies no state."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__(writer)
+        self._writer = writer
+        self._last = b""
+
+    @override
+    def write_state(self, state: TapState) -> None:
+        line = bytes(self._writer.format_message(StateMessage(value=state)))
+        if line != self._last:
+            self._last = line
+            self._writer.write_message(StateLine(state, line))
 
 
 class LineWriter(MsgSpecWriter):
@@ -35,7 +69,10 @@ class LineWriter(MsgSpecWriter):
 
     def write_message(self, message: Message) -> None:
         """Write a message, a record's line perhaps later."""
-        self._block += self.format_message(message)
+        if isinstance(message, StateLine):
+            self._block += message.line
+        else:
+            self._block += self.format_message(message)
         if len(self._block) >= BLOCK or not isinstance(message, RecordMessage):
             self.flush()
 
@@ -49,8 +86,8 @@ class LineWriter(MsgSpecWriter):
         """Write all lines that are still held back."""
         self.busy = True
         try:
-            view = memoryview(bytes(self._block))
-            self._block.clear()
+            block, self._block = self._block, bytearray()
+            view = memoryview(block)
             out = sys.stdout.buffer
             while view:
                 # Unbuffered, stdout is raw and a signal can shorten a write.

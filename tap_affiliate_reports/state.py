@@ -14,6 +14,7 @@ A stream of finished files has `loaded` in place of `windows`: {"export id": "fi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import MutableMapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
@@ -25,6 +26,8 @@ from tap_affiliate_reports.errors import StreamError
 from tap_affiliate_reports.schema import Kind
 from tap_affiliate_reports.windows import Loaded, Window
 
+_OWN_LENGTHS = frozenset({len("2026-11-02T03:04:05Z"), len("2026-11-02T03:04:05.678901Z")})
+
 
 def to_timestamp(moment: datetime) -> str:
     """Return a moment as RFC 3339 in UTC, to the second, or finer where it is finer."""
@@ -33,7 +36,11 @@ def to_timestamp(moment: datetime) -> str:
 
 
 def from_timestamp(text: str) -> datetime:
-    """Read what `to_timestamp` wrote."""
+    """Read what `to_timestamp` wrote, or a hand."""
+    if len(text) in _OWN_LENGTHS and text[10] == "T" and text[-1] == "Z":
+        # A large ledger has many, and a parser of any form takes twenty times as long.
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
     moment = pendulum.parse(text)
     if not isinstance(moment, pendulum.DateTime):
         msg = f"not a moment: {text!r}"

@@ -20,7 +20,7 @@ from tap_affiliate_reports import settings
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
-from tap_affiliate_reports.messages import LineWriter
+from tap_affiliate_reports.messages import LineWriter, States
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
@@ -70,12 +70,14 @@ class TapAffiliateReports(Tap):
         **options: Any,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self._last_state = b""
         self._sandbox: Sandbox | None = None
         completed = settings.complete(config or {}, from_environment=parse_env_config)
         self._given_state = options.get("state") or {}
         state_check(self._given_state)
         super().__init__(config=completed, catalog=_catalog(catalog), **options)
+        # The framework's would copy the whole state for each message, to know it again.
+        self._state_writer = States(self.message_writer)
+        self._states = States(self.message_writer)
 
     # Settings
 
@@ -159,11 +161,7 @@ class TapAffiliateReports(Tap):
 
     def write_state(self) -> None:
         """Write a STATE message, unless it would be the last one again."""
-        message = StateMessage(value=self.state)
-        line = bytes(self.message_writer.format_message(message))
-        if line != self._last_state:
-            self._last_state = line
-            self.message_writer.write_message(message)
+        self._states.write_state(self.state)
 
     def close(self) -> None:
         """Remove temporary files and stop the sandbox."""

@@ -6,6 +6,7 @@ import json
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+import pendulum
 import pytest
 from harness import NOW, FakeClock, config_for, sync
 from hypothesis import given
@@ -59,6 +60,21 @@ class TestLedger:
         text = to_timestamp(moment)
         assert text.endswith("Z")
         assert from_timestamp(text) == moment
+
+    @pytest.mark.parametrize(
+        "text",
+        ["2026-11-02", "2026-11-02T03:04:05+02:00", "2026-11-02T03:04:05", "2026-11-02T03:04:05.6Z",
+         "2026-11-02 03:04:05Z", "20261102T030405Z", "2026-11-02T03:04:05.678901Z",
+         "2026-11-02T03:04:05Z"],
+    )  # fmt: skip
+    def test_a_moment_set_by_hand_may_have_any_form(self, text: str) -> None:
+        assert from_timestamp(text) == pendulum.parse(text)
+        assert from_timestamp(text).utcoffset() == timedelta(0)
+
+    @pytest.mark.parametrize("text", ["2026-13-02T03:04:05Z", "2026-11-02T25:04:05.678901Z", "x"])
+    def test_what_is_no_moment_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r".+"):
+            from_timestamp(text)
 
     def test_a_load_begun_keeps_the_larger_row_count_until_it_is_finished(self) -> None:
         state: dict[str, Any] = {}

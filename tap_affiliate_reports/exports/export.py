@@ -96,6 +96,11 @@ class Export:
         return self.step is Step.QUEUED and not self.known_job and not self.request.synchronous
 
     @property
+    def is_left(self) -> bool:
+        """Whether the window is left as it is in this run."""
+        return self.step is Step.LEFT
+
+    @property
     def percent(self) -> str:
         """How far the service says its job is."""
         return str(self.job.percent) if self.job and self.job.percent is not None else "?"

@@ -84,6 +84,7 @@ class ExportFlow:
             left -= 1
             if left < 0:
                 export.leave(self._quota.line, is_quota=True)
+        self._waiting = deque(export for export in self._waiting if export.step is Step.QUEUED)
 
     @property
     def exports_needed(self) -> int:
@@ -92,6 +93,10 @@ class ExportFlow:
 
     def take(self, export: Export) -> ResultFile | None:
         """Wait for one export's file; None where it was left as it is. Raises what went wrong."""
+        # Of many that are left for the quota, none has anything to wait for.
+        return None if export.is_left else self._wait_for(export)
+
+    def _wait_for(self, export: Export) -> ResultFile | None:
         while True:
             self.while_waiting()
             self.tick()
@@ -100,10 +105,10 @@ class ExportFlow:
                 self._begin(export)
             if export.step is Step.READY:
                 return export.result
-            if export.step is Step.LEFT:
-                return None
             if export.error is not None:
                 raise export.error
+            if export.is_left:
+                return None
             if export.step is not Step.QUEUED and export not in self._active:
                 msg = f"{export}: lost by the queue as {export.step.value}"
                 raise ExportFailed(msg)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPMessage
+from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
@@ -44,7 +45,8 @@ class Response:
 
     framing: "length" sends Content-Length (`length`, else the body's own), "close" ends the body
     by closing, "chunked" sends one chunk and never the last one. drop: "close" or "reset" ends
-    the connection with no answer at all.
+    the connection with no answer at all. `file` is sent in place of the body, and never read whole:
+    what would alter the body leaves it alone.
     """
 
     status: int = 200
@@ -54,6 +56,7 @@ class Response:
     framing: Literal["length", "close", "chunked"] = "length"
     length: int | None = None
     drop: Literal["", "close", "reset"] = ""
+    file: Path | None = None
 
 
 Application = Callable[[LoggedRequest], "Response | None"]

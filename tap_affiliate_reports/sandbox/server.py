@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import TCPServer
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -142,14 +143,34 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             if response.drop == "reset":
                 origin.reset(self.connection)
-            return
-        self._send(origin.recorder.now(), response)
+        elif response.file is not None:
+            self._send_file(origin.recorder.now(), response, response.file)
+        else:
+            self._send(origin.recorder.now(), response)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _exchange  # noqa: N815 - http.server's
+
+    def _send_file(self, now: datetime, response: Response, path: Path) -> None:
+        with path.open("rb") as file:
+            self.wfile.write(self._head(now, response, path.stat().st_size, is_whole=True))
+            if self.command != "HEAD":
+                self.connection.sendfile(file)
 
     def _send(self, now: datetime, response: Response) -> None:
         body = response.body
         length = len(body) if response.length is None else response.length
+        head = self._head(now, response, length, is_whole=length == len(body))
+        if response.framing == "chunked":
+            body = b"%x\r\n%b\r\n" % (len(body), body)
+        if self.command == "HEAD":
+            body = b""
+        if len(body) < 65_536:
+            self.wfile.write(head + body)
+        else:
+            self.wfile.write(head)
+            self.wfile.write(body)
+
+    def _head(self, now: datetime, response: Response, length: int, *, is_whole: bool) -> bytes:
         headers = {
             "Date": format_datetime(now.astimezone(timezone.utc), usegmt=True),
             "Content-Type": response.content_type,
@@ -159,20 +180,12 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(length)
         elif response.framing == "chunked":
             headers["Transfer-Encoding"] = "chunked"
-            body = b"%x\r\n%b\r\n" % (len(body), body)
-        if response.framing != "length" or length != len(body):
+        if response.framing != "length" or not is_whole:
             headers["Connection"] = "close"
             self.close_connection = True
         lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        if self.command == "HEAD":
-            body = b""
-        if len(body) < 65_536:
-            self.wfile.write(head + body)
-        else:
-            self.wfile.write(head)
-            self.wfile.write(body)
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         """Write no access log; `Sandbox.requests` is the log."""

@@ -7,12 +7,24 @@ import hmac
 import secrets
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlencode
 
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
 
-Content = bytes | Callable[[], bytes]
-"""A file's bytes, or what makes them when they are first asked for."""
+Content = bytes | Path | Callable[[], bytes]
+"""A file's bytes, where they are on disk, or what makes them when they are first asked for."""
+
+
+def stored(name: str, content: bytes | Path) -> Response:
+    """Answer with a file; one on disk is sent from there."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    response = Response(200, content_type="application/octet-stream", headers=headers)
+    if isinstance(content, Path):
+        response.file = content
+    else:
+        response.body = content
+    return response
 
 
 class Storage:
@@ -58,9 +70,7 @@ class Storage:
         if token not in self._files or self.now().timestamp() >= float(expires):
             return _refuse(403, "AccessDenied", "Request has expired")
         _, name, content = self._files[token]
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        body = content() if callable(content) else content
-        return Response(200, body, "application/octet-stream", headers)
+        return stored(name, content() if callable(content) else content)
 
     def _signature(self, token: str, expires: str) -> str:
         return hmac.new(self._key, f"{token} {expires}".encode(), hashlib.sha256).hexdigest()

@@ -30,10 +30,10 @@ class Planner:
         """Return the windows to load: new ones of all partitions, then those to refresh."""
         self._check_fingerprint()
         plans = []
+        asked = list(windows(self.stream.size, self.span.start, self.span.end))
         for context in self.stream.partitions or ({},):
             state = self.stream.get_context_state(context or None)
             ledger = Ledger(state, self.stream.replication_key)
-            asked = list(windows(self.stream.size, self.span.start, self.span.end))
             self.partitions.append(Partition(context.get("_program_id", ""), ledger, asked))
         self._set_version()
         for partition in self.partitions:

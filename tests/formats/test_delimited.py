@@ -7,13 +7,14 @@ import io
 import tracemalloc
 from itertools import dropwhile, islice
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import DamagedFile
-from tap_affiliate_reports.formats import delimited
+from tap_affiliate_reports.formats import delimited, lines, plain
 
 NUL = "\U0010fffe"
 CELLS = st.text(st.sampled_from('a,"\r\n\0 é€😀'), max_size=6) | st.text(
@@ -100,6 +101,7 @@ def by_parser(text):
 LINES = st.sampled_from([
     "a,b", '"a",b', 'a,"b"', '"a,b",""', '"a""b",c', '"a\nb",c', '"a\r",c', ",", '"",""', "", '""',
     'a"b,c', '"a"b,c', 'a,"b', '"a,b', '"', '"""', '""","', "a", "a,b,c", '"a" ,b', '\0"a",b\0',
+    "\u2028,b", 'é\x0b,"\x85"', '"a""b","""c"""', "a,\r", '"\r\n",b',
 ])
 # fmt: on
 
@@ -109,18 +111,56 @@ LINES = st.sampled_from([
     st.lists(LINES | st.text('a,"\r\n', max_size=7), max_size=8).map("\n".join)
     | st.lists(LINES, max_size=6).map("\r\n".join)
     | st.text('a,"\r\n\0', max_size=30),
+    st.integers(1, 20) | st.just(lines.BLOCK),
 )
-def test_rows_are_those_of_a_parser_alone(spool, text):
+def test_rows_are_those_of_a_parser_alone_wherever_a_block_ends(spool, text, block):
     path = spool(text.encode())
     expected = by_parser(text)
-    if expected is None:
-        with pytest.raises(DamagedFile) as counted:
-            delimited.inspect(path)
-        with pytest.raises(DamagedFile) as told:
-            list(delimited.read_rows(path))
-        assert str(counted.value) == str(told.value)
-    else:
-        assert read(path) == expected
+    with mock.patch.object(lines, "BLOCK", block):
+        if expected is None:
+            with pytest.raises(DamagedFile) as counted:
+                delimited.inspect(path)
+            with pytest.raises(DamagedFile) as told:
+                list(delimited.read_rows(path))
+            assert str(counted.value) == str(told.value)
+        else:
+            assert read(path) == expected
+            summary = delimited.inspect(path)
+            assert summary.terminated == (not text or text.endswith(("\n", "\r")))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "block",
+    ["1,2#,#3,#", '"1,x",2#"","3"#', '"""1""","say ""2"""#1,"2"#', '1,"2\r\n3"#"4\n",5#', "é,€#"],
+)
+def test_an_ordinary_block_is_read_at_once(block, end):
+    """Slowness is no fault that any other test would see."""
+    block = block.replace("#", end)
+    rows = by_parser(block)
+    assert plain.plain_rows(block, 2) == rows
+    assert plain.plain_count(block, 2) == len(rows)
+
+
+@settings(max_examples=1000)
+@given(st.lists(LINES, min_size=1, max_size=4).map("\n".join), st.sampled_from(["\n", "\r\n", ""]))
+def test_a_block_is_never_read_as_anything_else(text, end):
+    block = text + end
+    rows = by_parser(block)
+    is_whole = rows is not None and all(len(row) == 2 for row in rows)
+    for found in (plain.plain_rows(block, 2), plain.plain_count(block, 2)):
+        assert found is None or (is_whole and found in (rows, len(rows)))
+
+
+@pytest.mark.parametrize("odd", ["1", "1,2,3", '1,"2'])
+def test_the_line_at_fault_is_told_far_into_a_file(spool, odd):
+    rows = '1,2\r\n"3","4\r\n"\r\n' * 30_000
+    path = spool(f"a,b\r\n{rows}{odd}\r\n{rows}".encode())
+    with pytest.raises(DamagedFile, match=r"line 9000[24] ") as counted:
+        delimited.inspect(path)
+    with pytest.raises(DamagedFile) as told:
+        list(delimited.read_rows(path))
+    assert str(counted.value) == str(told.value)
 
 
 @pytest.mark.parametrize("lineterminator", ["\n", "\r\n", "\r"])
@@ -210,7 +250,8 @@ def test_a_field_may_be_as_long_as_the_limit(spool):
 
 
 def test_a_record_over_many_long_lines_is_refused_before_it_fills_the_memory(spool, monkeypatch):
-    monkeypatch.setattr(delimited, "MAX_RECORD", 10_000)
+    for module in (delimited, lines, plain):
+        monkeypatch.setattr(module, "MAX_RECORD", 10_000)
     fields = ",".join('"' + "x" * 900 + '\n"' for _ in range(20))
     with pytest.raises(DamagedFile, match="more than 10000 characters"):
         delimited.inspect(spool(fields.encode()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -493,6 +494,26 @@ class TestDownload:
             client.job(job)
             client.link(job)
         assert made == [1]
+
+    @pytest.mark.parametrize("mode", ["redirect", "stream"])
+    def test_a_large_file_is_sent_from_disk(
+        self, sandbox: Sandbox, client: Client, clock: Clock, tmp_path: Path, mode: str
+    ) -> None:
+        stored = tmp_path / "sales.csv"
+        stored.write_bytes(b"Id,Amount\r\n" + b"1,2\r\n" * 100_000)
+        empty = tmp_path / "empty.csv"
+        empty.touch()
+        files = iter([stored, empty])
+        sandbox.impact.reports["sales"].raw = lambda *_: next(files)
+        sandbox.impact.download_mode = mode
+        for path, day in ((stored, "2026-07-01"), (empty, "2026-07-02")):
+            job = client.export("sales", START_DATE=day)
+            clock.forward(minutes=2)
+            for _ in range(2):
+                answer = client.get(f"/Jobs/{job}/Download")
+                assert answer.content == path.read_bytes()
+                assert answer.headers["Content-Length"] == str(path.stat().st_size)
+                assert "sales.csv" in answer.headers["Content-Disposition"]
 
     def test_a_file_may_be_json(self, sandbox: Sandbox, client: Client) -> None:
         sandbox.impact.job_seconds = 0

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from urllib.parse import quote
 
 from tap_affiliate_reports.sandbox.impact.wire import to_xml
@@ -47,7 +48,7 @@ class File:
     """A finished result; `records` is None where nobody counted them."""
 
     name: str
-    content: bytes
+    content: bytes | Path
     records: int | None
 
 
@@ -56,7 +57,8 @@ class Report:
     """One report; every field may be changed while the sandbox runs.
 
     `rows(start, end, program, filters)` gives lists of text in the order of the columns. `header`
-    overrides the names in the file, `raw` (same arguments) the whole file. `records_processed`
+    overrides the names in the file, `raw` (same arguments) the whole file, with its bytes or where
+    it is on disk (a large one is not read into memory then). `records_processed`
     takes the true count and gives the one a job shows. `rows_as_of` is `rows` with the moment the
     job completes put first; `rows` wins where both are set. No `id`: the report is listed without.
     """
@@ -70,7 +72,7 @@ class Report:
     api_accessible: bool = True
     description: str = ""
     header: Sequence[str] | None = None
-    raw: Callable[[date | None, date | None, str | None, Filters], bytes] | None = None
+    raw: Callable[[date | None, date | None, str | None, Filters], bytes | Path] | None = None
     records_processed: Callable[[int | None], int | str | None] | None = None
     rows_as_of: Callable[[datetime, date | None, date | None, str | None, Filters], Rows] | None = (
         None

@@ -12,7 +12,7 @@ from tap_affiliate_reports.sandbox.impact.jobs import JobBoard, identity
 from tap_affiliate_reports.sandbox.impact.report import Query, Report
 from tap_affiliate_reports.sandbox.impact.wire import Refused, answer, error, page
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
-from tap_affiliate_reports.sandbox.storage import Storage
+from tap_affiliate_reports.sandbox.storage import Storage, stored
 
 QUERY_WORDS = {"START_DATE", "END_DATE", "SUBAID", "ResultFormat", "RQueryIDx", "Page", "PageSize"}
 
@@ -244,8 +244,7 @@ class ImpactSandbox(JobBoard):
         with self.lock:
             self.downloads += 1
         if self.download_mode == "stream" or request.first("Mode") == "Stream":
-            disposition = {"Content-Disposition": f'attachment; filename="{file.name}"'}
-            return Response(200, file.content, "application/octet-stream", disposition)
+            return stored(file.name, file.content)
         link = self.storage.sign(file.name, file.content, self.link_seconds)
         return Response(302, headers={"Location": link})
 

@@ -1,0 +1,82 @@
+"""Bytes of any encoding -> lines of text, read a block at a time, in constant memory."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+from typing import IO, TYPE_CHECKING, cast
+
+from tap_affiliate_reports.errors import DamagedFile
+from tap_affiliate_reports.formats import MAX_RECORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Stream = io.BufferedReader | gzip.GzipFile
+
+BLOCK = 64 * 1024
+"""How many characters are read at once: they should stay in the processor's cache."""
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class Lines:
+    """The lines of a stream as text, with the line ends they have, without U+0000.
+
+    `left` is how many characters may still come; whoever reads records sets it back after each.
+    `number` is how many lines there have been. `terminated` is right once the last was given.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.left = MAX_RECORD
+        self.number = 0
+        self.terminated = True
+        self._blocks = self._read(stream)
+        # A block of which no line was given, or those of its lines that were not, the last first.
+        self._block = ""
+        self._pending: list[str] = []
+
+    def whole_block(self) -> str:
+        """Return the lines that come next, many of them; "" within a block and at the end."""
+        if not self._pending and not self._block:
+            self._block = next(self._blocks, "")
+        return self._block
+
+    def skip_block(self) -> None:
+        """Take the block for given; each line of it must end with a line feed."""
+        self.number += self._block.count("\n")
+        self._block = ""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if not self._pending:
+            self._pending = split_lines(self.whole_block())[::-1]
+            self._block = ""
+            if not self._pending:
+                raise StopIteration
+        line = self._pending.pop()
+        self.left -= len(line)
+        if self.left < 0:
+            raise DamagedFile(f"a record of more than {MAX_RECORD} characters")
+        self.number += 1
+        return line.replace("\0", "") if "\0" in line else line
+
+    def _read(self, stream: Stream) -> Iterator[str]:
+        encoding = "utf-16" if stream.peek(2)[:2] in _UTF_16 else "utf-8-sig"
+        with io.TextIOWrapper(cast("IO[bytes]", stream), encoding, newline="") as text:
+            # A block ends with a line: one that is too long is refused when it is given.
+            while block := text.read(BLOCK) + text.readline(MAX_RECORD + 1):
+                self.terminated = block.endswith(("\n", "\r"))
+                yield block
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text, each with the end it has: CR, LF or both."""
+    lines = text.splitlines(keepends=True)
+    if len(lines) == text.count("\n") + (text[-1:] != "\n" and text != ""):
+        return lines
+    # A lone CR, or what is a line's end to Unicode only.
+    return io.StringIO(text, newline="").readlines()
