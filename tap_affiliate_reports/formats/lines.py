@@ -44,9 +44,11 @@ class Lines:
         return self._block
 
     def skip_block(self) -> None:
-        """Take the block for given; each line of it must end with a line feed."""
-        self.number += self._block.count("\n")
-        self._block = ""
+        """Take the block for given; its last line must have an end."""
+        block, self._block = self._block, ""
+        self.number += block.count("\n")
+        if "\r" in block:
+            self.number += block.count("\r") - block.count("\r\n")
 
     def __iter__(self) -> Iterator[str]:
         return self

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import DamagedFile
@@ -106,6 +106,8 @@ LINES = st.sampled_from([
 # fmt: on
 
 
+@example('a,b\n,\r,\n""', 2)
+@example('a,b\r\n"a\r",c\r\n""', 3)
 @settings(max_examples=1000)
 @given(
     st.lists(LINES | st.text('a,"\r\n', max_size=7), max_size=8).map("\n".join)

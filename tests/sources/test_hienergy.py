@@ -194,7 +194,6 @@ class TestExports:
         run = sync(config, clock, state=run.state).ok()
         assert odd.id in {record["id"] for record in run.records("exports")}
 
-
     def test_a_finished_export_without_any_date_is_told(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
     ) -> None:
