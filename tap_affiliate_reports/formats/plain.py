@@ -27,12 +27,10 @@ def plain_count(block: str, width: int) -> int | None:
     returns = outside.split("\r")[1:]
     if not all(returns) or not set(map(_FIRST, returns)) <= {"\n"}:
         return None
-    rows = outside.count("\n")
     # Of each line its commas are left, and its end.
     rest = outside.encode().translate(None, _OTHER_BYTES)
-    if not rows or len(rest) != rows * width:
-        return None
-    return rows if rest == (b"," * (width - 1) + b"\n") * rows else None
+    rows = len(rest) // width
+    return rows if rest == (b"," * (width - 1) + b"\n") * rows != b"" else None
 
 
 def plain_rows(block: str, width: int) -> list[list[str]] | None:
