@@ -45,10 +45,9 @@ class Lines:
             self._block = next(self._blocks, "")
         return self._block
 
-    def skip_block(self) -> None:
-        """Take the block for given; each line of it must end with a line feed."""
-        # Sooner than str.count.
-        self.number += len(self._block.split("\n")) - 1
+    def skip_block(self, lines: int) -> None:
+        """Take the block for given; it has this many lines."""
+        self.number += lines
         self._block = ""
 
     def __iter__(self) -> Iterator[str]:
