@@ -20,7 +20,7 @@ from tap_affiliate_reports.formats.lines import Lines
 from tap_affiliate_reports.formats.plain import MAX_FIELD, plain_count, plain_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from _typeshed import WriteableBuffer
@@ -74,10 +74,10 @@ def _rows(lines: Lines, *, is_count: bool = False) -> Iterator[list[str]]:
     try:
         while True:
             if width > 1 and (block := lines.whole_block()):
-                many = _many(block, header, is_count=is_count)
-                if many is not None:
-                    lines.skip_block()
-                    yield from many
+                plain = (plain_count if is_count else plain_rows)(block, width)
+                if plain is not None:
+                    lines.skip_block(plain.lines)
+                    yield from plain.rows or repeat(header, plain.size)
                     continue
             line = next(lines, None)
             if line is None:
@@ -113,14 +113,6 @@ def _refuse(row: list[str], width: int, number: int) -> None:
         raise DamagedFile(f"line {number} has {len(row)} fields where the header has {width}")
     if row[0].lstrip().lower().startswith(_HTML):
         raise DamagedFile("an HTML page in place of a file")
-
-
-def _many(block: str, header: list[str], *, is_count: bool) -> Iterable[list[str]] | None:
-    """Return the rows of a block, if it is a plain one; no need of looking at each line then."""
-    if not is_count:
-        return plain_rows(block, len(header))
-    count = plain_count(block, len(header))
-    return None if count is None else repeat(header, count)
 
 
 def _after(held: list[str], texts: Iterator[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+from operator import itemgetter
 from typing import IO, TYPE_CHECKING, cast
 
 from tap_affiliate_reports.errors import DamagedFile
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 BLOCK = 64 * 1024
 """How many characters are read at once: they should stay in the processor's cache."""
 
+_LAST = itemgetter(-1)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -43,12 +45,10 @@ class Lines:
             self._block = next(self._blocks, "")
         return self._block
 
-    def skip_block(self) -> None:
-        """Take the block for given; its last line must have an end."""
-        block, self._block = self._block, ""
-        self.number += block.count("\n")
-        if "\r" in block:
-            self.number += block.count("\r") - block.count("\r\n")
+    def skip_block(self, lines: int) -> None:
+        """Take the block for given; it has this many lines."""
+        self.number += lines
+        self._block = ""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -78,7 +78,7 @@ class Lines:
 def split_lines(text: str) -> list[str]:
     """Return the lines of a text, each with the end it has: CR, LF or both."""
     lines = text.splitlines(keepends=True)
-    if len(lines) == text.count("\n") + (text[-1:] != "\n" and text != ""):
+    if set(map(_LAST, lines)) == {"\n"}:
         return lines
     # A lone CR, or what is a line's end to Unicode only.
     return io.StringIO(text, newline="").readlines()

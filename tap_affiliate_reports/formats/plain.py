@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import csv
 from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from tap_affiliate_reports.formats import MAX_RECORD
 from tap_affiliate_reports.formats.lines import split_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_FIELD = 16 * 1024 * 1024
 """The longest field that is read, in characters."""
@@ -19,23 +23,33 @@ _OTHER_BYTES = bytes(set(range(256)) - set(b",\n"))
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 
 
-def plain_count(block: str, width: int) -> int | None:
-    """Return how many rows of this many fields, more than one, the block has."""
+class Plain(NamedTuple):
+    """What a block has; `rows` are not there where they were only counted."""
+
+    size: int
+    lines: int
+    rows: Sequence[list[str]] = ()
+
+
+def plain_count(block: str, width: int) -> Plain | None:
+    """Count the rows of the block, if all have this many fields, more than one."""
     if not _may_be_plain(block):
         return None
-    outside = _outside_quotes(block) if '"' in block else block
+    outside, quoted = _apart(block) if '"' in block else (block, "")
     returns = outside.split("\r")[1:]
     if not all(returns) or not set(map(_FIRST, returns)) <= {"\n"}:
         return None
-    rows = outside.count("\n")
     # Of each line its commas are left, and its end.
     rest = outside.encode().translate(None, _OTHER_BYTES)
-    if not rows or len(rest) != rows * width:
+    rows = len(rest) // width
+    if not rows or rest != (b"," * (width - 1) + b"\n") * rows:
         return None
-    return rows if rest == (b"," * (width - 1) + b"\n") * rows else None
+    # Counting takes long, and there are seldom any.
+    more = len(split_lines(quoted + '"')) - 1 if "\n" in quoted or "\r" in quoted else 0
+    return Plain(rows, rows + more)
 
 
-def plain_rows(block: str, width: int) -> list[list[str]] | None:
+def plain_rows(block: str, width: int) -> Plain | None:
     """Return the rows of the block, if all have this many fields, more than one."""
     if not _may_be_plain(block):
         return None
@@ -51,7 +65,7 @@ def plain_rows(block: str, width: int) -> list[list[str]] | None:
             return None  # a record of several lines
         rest = iter(rows)
         rows = [next(rest) if '"' in line else line.rstrip("\r\n").split(",") for line in lines]
-    return rows if set(map(len, rows)) == {width} else None
+    return Plain(len(rows), len(lines), rows) if set(map(len, rows)) == {width} else None
 
 
 def _may_be_plain(block: str) -> bool:
@@ -61,8 +75,8 @@ def _may_be_plain(block: str) -> bool:
     )  # fmt: skip
 
 
-def _outside_quotes(block: str) -> str:
-    """Return what stands outside of quoted fields; "" where a quote is not the edge of a field."""
+def _apart(block: str) -> tuple[str, str]:
+    """Return what is outside and inside of quoted fields; nothing where a quote edges no field."""
     parts = block.split('"')
     outside = parts[::2]
     # Nothing between two quotes is an escaped one: the field goes on.
@@ -74,4 +88,4 @@ def _outside_quotes(block: str) -> str:
         and set(map(_FIRST, between)) <= {",", "\r", "\n"}
         and set(map(_LAST, between)) <= {",", "\n"}
     )
-    return "".join(outside) if is_plain else ""
+    return ("".join(outside), '"'.join(parts[1::2])) if is_plain else ("", "")

@@ -15,8 +15,16 @@ from tap_process import config_of, sync
 from tap_affiliate_reports.sandbox import Report, Sandbox
 
 WAYS = Path(__file__).parent / "ways"
-TAP, DEFAULT, HAND, COLUMNAR = "this tap", "SDK default", "by hand", "polars, floats"
-SCRIPTS = {DEFAULT: "sdk_default.py", HAND: "by_hand.py", COLUMNAR: "columnar.py"}
+TAP, DISK = "this tap", "its record path"
+DEFAULT, COLUMNAR = "SDK default", "polars, floats"
+HAND, COLUMNS = "by hand", "by hand, blocks"
+SCRIPTS = {
+    DISK: "from_disk.py",
+    DEFAULT: "sdk_default.py",
+    HAND: "by_hand_rows.py",
+    COLUMNS: "by_hand_blocks.py",
+    COLUMNAR: "columnar.py",
+}
 # The SDK's own path would take minutes over more.
 DEFAULT_CELLS = 1_500_000
 
@@ -34,7 +42,7 @@ class Bench:
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.folder, self.sandbox = folder, sandbox
-        self.ways = [TAP, DEFAULT, HAND]
+        self.ways = [TAP, DISK, DEFAULT, HAND, COLUMNS]
         if importlib.util.find_spec("polars") is not None:
             self.ways.append(COLUMNAR)
 
@@ -75,8 +83,12 @@ def table(
 ) -> None:
     """Print a line for each way over each size, and the tap's rows/s as multiples of it."""
     tell(
+        "multiples, of rows/s and in brackets of rows per second of the processors: of the whole "
+        "tap (request, download, check, records), and of its record path alone (file to stdout)"
+    )
+    tell(
         f"{'rows':>9} {'columns':>7}  {'way':15} {'rows/s':>8} {'MB/s':>6} {'rows/cpu-s':>10} "
-        f"{'peak MB':>7}   tap's multiple: rows/s, rows/cpu-s"
+        f"{'peak MB':>7}   {'whole tap':>14} {'record path':>14}"
     )
     if COLUMNAR not in bench.ways:
         tell(f"{'':17}  {COLUMNAR}: not installed (uv run --with polars python tests/bench)")
@@ -88,20 +100,26 @@ def table(
             size = data.file_of(bench.folder, count, columns).stat().st_size
             seconds, processor, megabytes = map(median, zip(*taken, strict=True))
             told = f"only {count} rows" if count < rows else ""
-            # Each run is compared with the tap's of the same turn: the machine wobbles.
-            wall, cpu = (
-                median(
-                    rows / own[place] / (count / other[place])
-                    for own, other in zip(paces[TAP], taken, strict=True)
-                )
-                for place in (0, 1)
-            )
+            multiples = [_multiple(rows, paces[own], count, taken) for own in (TAP, DISK)]
             tell(
                 f"{rows:>9} {columns:>7}  {way:15} {count / seconds:>8.0f} "
                 f"{size / seconds / 1e6:>6.1f} {count / processor:>10.0f} {megabytes:>7.0f}   "
-                f"{wall:.2f}, {cpu:.2f}  {told}".rstrip()
+                f"{multiples[0]:>14} {multiples[1]:>14}  {told}".rstrip()
             )
             if way == TAP:
                 peaks.setdefault(columns, []).append(f"{megabytes:.0f} MB at {rows} rows")
     for columns, told_of in peaks.items():
         tell(f"peak of the tap at {columns} columns: {', '.join(told_of)}")
+
+
+def _multiple(rows: int, own: Sequence[Pace], count: int, others: Sequence[Pace]) -> str:
+    """Return how many times as quick, by the wall and by the processors."""
+    # Each run is compared with the tap's of the same turn: the machine wobbles.
+    wall, processor = (
+        median(
+            rows / one[place] / (count / other[place])
+            for one, other in zip(own, others, strict=True)
+        )
+        for place in (0, 1)
+    )
+    return f"{wall:.2f} ({processor:.2f})"

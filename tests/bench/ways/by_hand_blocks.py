@@ -1,4 +1,4 @@
-"""The same file by hand: csv.reader, each column typed, msgspec structs, blocks of lines.
+"""The same file by hand, as quick as it gets: columns typed in blocks, msgspec structs.
 
 Nothing is checked: a value that does not fit ends it. Date-times are left as they are.
 """
@@ -8,15 +8,14 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from shared import ADDED, converter
 
 BLOCK = 500
-CONVERTERS: tuple[Callable[[str], Any], ...] = (str, Decimal, int, str, "true".__eq__)
 
 
 class Message(msgspec.Struct, gc=False):
@@ -26,7 +25,7 @@ class Message(msgspec.Struct, gc=False):
 
 
 def typed(place: int, texts: Iterable[str]) -> list[Any]:
-    convert = CONVERTERS[place % len(CONVERTERS)]
+    convert = converter(place)
     if convert is str:
         return [text or None for text in texts]
     return [convert(text) if text else None for text in texts]
@@ -37,13 +36,18 @@ def main(path: Path) -> None:
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
         record: Callable[..., Any] = msgspec.defstruct(
-            "Record", [(name, Any) for name in next(reader)], gc=False
+            "Record", [(name, Any) for name in ("_row_number", *ADDED, *next(reader))], gc=False
         )
+        added = [repeat(value) for value in ADDED.values()]
+        number = 1
         block: Sequence[Sequence[str]]
         while block := list(islice(reader, BLOCK)):
             columns = [typed(*column) for column in enumerate(zip(*block, strict=True))]
-            lines = [Message("RECORD", "bench", one) for one in map(record, *columns)]
+            numbers = range(number, number + len(block))
+            records = map(record, numbers, *added, *columns)
+            lines = [Message("RECORD", "bench", one) for one in records]
             sys.stdout.buffer.write(encoder.encode_lines(lines))
+            number += len(block)
 
 
 if __name__ == "__main__":
