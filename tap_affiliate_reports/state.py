@@ -9,7 +9,8 @@ One stream, or one partition of it, is one dictionary:
 `start` is there only where the first day asked for is not the slot's own; `job` only while the
 window is unsettled; `unfinished` only between a window's first row and its last.
 
-A stream of finished files has `loaded` in place of `windows`: {"export id": "finished at"}.
+A stream of finished files has `loaded` in place of `windows`: {"export id": "finished at"}, and
+`start`, from which on all are loaded.
 """
 
 from __future__ import annotations
@@ -149,33 +150,39 @@ OVERLAP = timedelta(days=1)
 class FileLedger:
     """Knows which finished files are loaded; the state of one stream, in place.
 
-    The bookmark is the date of the newest one before which none is missing, from `start` on.
+    The bookmark is the date of the newest one before which none is missing, from `covered` on.
     `loaded` holds the ids of all others: those that are not well before the bookmark, and those
-    from before `start`, so that no file is taken twice or passed over.
+    from before `covered`, so that no file is taken twice or passed over.
     """
 
     def __init__(self, state: MutableMapping[str, Any], start: datetime) -> None:
         self.state = state
         self.start = start
-        value = state.get("replication_key_value")
-        loaded = state.get("loaded")
+        value, loaded, covered = (
+            state.get(name) for name in ("replication_key_value", "loaded", "start")
+        )
         try:
             self.bookmark = from_timestamp(str(value)) if value else None
             self.loaded = {str(key): from_timestamp(at) for key, at in (loaded or {}).items()}
+            # From here on all is loaded up to the bookmark.
+            self.covered = from_timestamp(str(covered)) if covered else start
         except (ValueError, TypeError, AttributeError) as error:
             msg = f"the state's ledger of files can't be read: {error!r}"
             raise StreamError(msg) from None
+        if self.bookmark and start > self.bookmark:
+            self.covered = start  # what lies between the two is passed over
         # Without a list of what is loaded, a bookmark set by hand is taken at its word.
         overlap = OVERLAP if loaded is not None else timedelta(0)
-        self.since = max(start, self.bookmark - overlap) if self.bookmark else start
+        self._passed = self.bookmark - overlap if self.bookmark else self.covered
+        self.since = start if start < self.covered else max(start, self._passed)
+
+    def has(self, export: str, finished_at: datetime) -> bool:
+        """Tell whether a finished file is loaded; one from before `covered` only if it is noted."""
+        return export in self.loaded or self.covered <= finished_at < self._passed
 
     def wants(self, export: str, finished_at: datetime) -> bool:
         """Tell whether a finished file that is listed is still to be loaded."""
         return finished_at >= self.start and not self.has(export, finished_at)
-
-    def has(self, export: str, finished_at: datetime) -> bool:
-        """Tell whether a finished file is loaded; one from before the start only if it is noted."""
-        return export in self.loaded or self.start <= finished_at < self.since
 
     def note(self, export: str, finished_at: datetime, not_past: datetime | None) -> None:
         """Record a file as loaded; the bookmark moves up to it, but not past a given moment."""
@@ -184,10 +191,24 @@ class FileLedger:
         self.bookmark = reached if self.bookmark is None else max(self.bookmark, reached)
         self.state["replication_key"] = "_completed_at"
         self.state["replication_key_value"] = to_timestamp(self.bookmark)
+        self._write()
+
+    def cover(self) -> bool:
+        """Record that all files from an earlier start on are loaded; tell whether that is new."""
+        if self.bookmark is None or self.start >= self.covered:
+            return False
+        self.covered = self.start
+        self._write()
+        return True
+
+    def _write(self) -> None:
+        assert self.bookmark is not None  # noqa: S101 # written from the first file on
+        self.state["start"] = to_timestamp(self.covered)
+        since = self.bookmark - OVERLAP
         self.state["loaded"] = {
             key: to_timestamp(at)
             for key, at in self.loaded.items()
-            if at >= self.bookmark - OVERLAP or at < self.start
+            if at >= since or at < self.covered
         }
 
 

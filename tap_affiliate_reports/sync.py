@@ -228,9 +228,11 @@ class Sync:
         for stream in self.tap.table_streams:
             totals = stream.totals
             if totals.left and totals.left_for_quota:
+                has_quota = stream.source.policy.limits.max_exports is not None
+                later = "when exports are to be had, tomorrow" if has_quota else "later"
                 line = (
                     f"{stream.name}: {totals.left} {stream.UNIT} are left: {totals.left_because}. "
-                    "What is complete is kept; run again when exports are to be had, tomorrow"
+                    f"What is complete is kept; run again {later}"
                 )
                 if self.tap.config.get("on_quota") == "warn":
                     self.logger.warning(line)

@@ -46,7 +46,8 @@ class ExportJob:
     rows that the service says it has; `exports_left` is what the account may still spend, told by
     the answer to an export request; `created_at` is when it was first asked for. Each is None
     where the service does not tell. `is_new` says
-    that the request made this job: its file can't be an old one.
+    that the request made this job: its file can't be an old one. `has_file` is false where a
+    finished job has none of its own.
     """
 
     id: str
@@ -59,6 +60,7 @@ class ExportJob:
     exports_left: int | None = None
     created_at: datetime | None = None
     is_new: bool = False
+    has_file: bool = True
 
 
 class ExportSource(Protocol):

@@ -309,7 +309,8 @@ class ApiClient:
             raise NotFound(line)
         asked = pause_asked_for(response.headers, self.server_now())
         if status == 429:
-            raise RateLimited(f"{line}. The rate limit is reached", asked)
+            wait = f"; it asks to wait {asked:.0f} s (max_wait_seconds)" if asked else ""
+            raise RateLimited(f"{line}. The rate limit is reached{wait}", asked)
         if status in {408, 425} or status >= 500:
             raise _TryAgain(line, asked)
         raise Rejected(line)

@@ -31,7 +31,7 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _MOMENT = re.compile(
     r" *(?P<day>\d{4}-\d\d-\d\d)"
     r"(?:[T ](?P<hour>\d\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?P<fraction>\.\d+)?)?"
-    r"(?: ?(?P<offset>Z|[+-]\d\d(?::?[0-5]\d)?))?)? *",
+    r"(?: ?(?P<offset>Z|UTC|GMT|[+-]\d\d(?::?[0-5]\d)?))?)? *",
     re.ASCII,
 )
 # Almost all date-times are YYYY-MM-DDTHH:MM:SS and an offset; few of their hours differ.
@@ -143,7 +143,7 @@ def _in_utc(clock: str, offset: str | None, zone: tzinfo) -> str:
 
 
 def _zone(offset: str) -> timezone:
-    if offset == "Z":
+    if offset in {"Z", "UTC", "GMT"}:
         return timezone.utc
     hours, minutes = int(offset[1:3]), int(offset[3:].lstrip(":") or 0)
     span = timedelta(hours=hours, minutes=minutes)

@@ -200,6 +200,8 @@ class InstalSource:
         self.policy = Policy(
             limits=flow_limits(settings, max_exports=None),
             max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
+            # A task of an earlier run may stay unfinished for ever.
+            keeps_jobs=False,
         )
 
     @property

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
+from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.exports.export import Limits
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource
 from tap_affiliate_reports.schema import Column
@@ -45,16 +46,18 @@ class ReportSpec:
     least_columns: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Finished:
     """The finished exports of one kind, oldest first.
 
-    Others were finished at `held_back`, or later, that can't be loaded yet; None where there are
-    none.
+    `waiting` is when others were finished that can't be loaded yet; `parts` are the finished parts
+    of a whole, by its id; `problems` say what else could not be understood.
     """
 
-    jobs: Sequence[ExportJob]
-    held_back: datetime | None = None
+    jobs: list[ExportJob] = field(default_factory=list)
+    waiting: list[datetime] = field(default_factory=list)
+    parts: dict[str, list[ExportJob]] = field(default_factory=dict)
+    problems: list[TapError] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,15 @@ class Policy:
     """What a source's settings say of all its reports.
 
     `max_age` is how old the file of an unsettled window may be; `programs` is ("",) for all
-    programs in one export; `catalog_decides` says that the settings name no reports.
+    programs in one export; `catalog_decides` says that the settings name no reports; `keeps_jobs`
+    that a job of an earlier run can be asked for.
     """
 
     limits: Limits
     max_age: timedelta = timedelta(hours=20)
     programs: tuple[str, ...] = ("",)
     catalog_decides: bool = False
+    keeps_jobs: bool = True
 
 
 def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None) -> Limits:

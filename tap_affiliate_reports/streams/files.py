@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_affiliate_reports.errors import DamagedFile, TapError, Unauthorized
+from tap_affiliate_reports.errors import DamagedFile, FileError, TapError, Unauthorized
 from tap_affiliate_reports.exports.download import download_whole
 from tap_affiliate_reports.exports.export import LOADED_BEFORE, Export, ResultFile
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tap_affiliate_reports.tap import TapAffiliateReports
 
 LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-
-
 # Of so many files the newest that has a row tells the kinds of the columns.
 NEWEST = 3
 
@@ -43,32 +41,22 @@ def newest_columns(
     source: Source, spec: FileSpec, jobs: Sequence[ExportJob], spool: Path
 ) -> Sequence[Column]:
     """Return the columns of the newest of these finished files, none where there is no file."""
-    columns: Sequence[Column] = ()
+    newest: Sequence[Column] = ()
     for job in reversed(jobs[-NEWEST:]):
         target = spool / f"{spec.name}.part"
-        landed = download_whole(source.exports, _export(spec.name, job), job, target)
+        export = Export(spec.name, f"export {job.id}", ExportRequest(spec.name))
+        landed = download_whole(source.exports, export, job, target)
         if isinstance(landed, NotReady):
             continue
         target.unlink()
         summary = landed[1]
         named = unknown_columns(enumerate(summary.header), ADDED_TO_FILES, summary.kinds)
         # What a file calls a column is not kept, so its own name is its source.
-        columns = columns or [Column(c.name, c.name, c.kind) for c in named]
+        columns = [Column(c.name, c.name, c.kind) for c in named]
         if summary.rows:
-            return [Column(c.name, c.name, c.kind) for c in named]
-    return columns
-
-
-def _export(stream: str, job: ExportJob) -> Export:
-    return Export(
-        stream=stream,
-        window=f"export {job.id}",
-        request=ExportRequest(stream),
-        is_fresh=lambda finished_at, now: True,  # noqa: ARG005 # a finished file never changes
-        check=lambda path, summary: None,  # noqa: ARG005
-        known_job=job.id,
-        fetch_only=True,
-    )
+            return columns
+        newest = newest or columns
+    return newest
 
 
 class FilesStream(TableStream):
@@ -89,6 +77,7 @@ class FilesStream(TableStream):
         self._ledger = FileLedger({}, LONG_AGO)
         # What was finished at this moment, or later, is not all loaded in this sync.
         self._held_back: datetime | None = None
+        self._problems: Sequence[TapError] = ()
         # Which of this sync's exports loads which of the service's.
         self._claims: dict[str, str] = {}
         # When those that are listed were finished: a poll that fails knows of no date.
@@ -118,41 +107,51 @@ class FilesStream(TableStream):
         if self.replication_method == FULL_TABLE:
             state.pop("loaded", None)
             state.pop("replication_key_value", None)
+            state.pop("start", None)
         self._ledger = FileLedger(state, start)
         finished = self.spec.finished(self._ledger.since)
-        self._held_back = finished.held_back
+        self._held_back = min(finished.waiting, default=None)
+        self._problems = finished.problems
         until = day_end(span.end, self.source.zone) if span.is_end_set else None
         for job in finished.jobs:
-            at = job.finished_at
-            if at is None:
-                continue
+            at = job.finished_at or LONG_AGO
             if until is not None and at >= until:
                 self._hold_back(at)
-                continue
-            if self._ledger.wants(job.id, at):
-                export = _export(self.name, job)
-                export.check, self._listed[job.id] = self._check, at
-                self._claims[job.id] = export.window
-                self.exports.append(export)
-            else:
+            elif not self._ledger.wants(job.id, at):
                 self.totals.left_alone += 1
+            elif any(self._is_loaded(part) for part in finished.parts.get(job.id, ())):
+                self.logger.warning(
+                    "%s: export %s is left alone: its parts are loaded as exports of their own",
+                    self.name, job.id,
+                )  # fmt: skip
+            else:
+                label = f"export {job.id}"
+                self._claims[job.id], self._listed[job.id] = label, at
+                request = ExportRequest(self.name)
+                self.exports.append(
+                    Export(
+                        self.name, label, request,
+                        check=self._check, known_job=job.id, fetch_only=True,
+                    )
+                )  # fmt: skip
         for number, request in enumerate(self.spec.create, 1):
             label = f"create {number}"
-            export = Export(
-                stream=self.name,
-                window=label,
-                request=request,
-                is_fresh=lambda finished_at, now: True,  # noqa: ARG005
-                check=self._check,
-                is_wanted=partial(self._is_wanted, label),
+            wanted = partial(self._is_wanted, label)
+            self.exports.append(
+                Export(self.name, label, request, check=self._check, is_wanted=wanted)
             )
-            self.exports.append(export)
         return self.exports
+
+    def _is_loaded(self, job: ExportJob) -> bool:
+        return self._ledger.has(job.id, job.finished_at or LONG_AGO)
 
     def _is_wanted(self, label: str, job: ExportJob) -> bool:
         """Tell of a created export whether it is loaded, or will be, as one that was listed."""
-        is_loaded = self._ledger.has(job.id, job.finished_at or LONG_AGO)
-        if not is_loaded and self._claims.setdefault(job.id, label) == label:
+        if not job.has_file:
+            self.logger.info("%s %s: the rows of export %s are in its parts, which are exports of "
+                             "their own", self.name, label, job.id)  # fmt: skip
+            return False
+        if not self._is_loaded(job) and self._claims.setdefault(job.id, label) == label:
             return True
         self.logger.warning(
             "%s %s: the service answered with export %s, finished %s, which is loaded already: "
@@ -176,12 +175,12 @@ class FilesStream(TableStream):
             for export in list(self.exports):
                 try:
                     result = self.flow.take(export)
+                except Unauthorized:
+                    raise
                 except TapError as error:
-                    if export.fetch_only or isinstance(error, Unauthorized):
-                        raise
-                    # None of the others waits for one that is asked for anew in each sync.
+                    # None waits for another: what is not loaded now holds the bookmark back.
                     self._left(export)
-                    self._tap.run.failed(self.name, error)
+                    self._tap.run.failed(self.name, _with_remedy(error, export))
                     continue
                 if result is not None:
                     yield from self._file(export, result)
@@ -194,6 +193,11 @@ class FilesStream(TableStream):
                     self.left_as_it_is(export)
         finally:
             self.flow.abandon(self.name)
+        for problem in self._problems:
+            self._tap.run.failed(self.name, problem)
+        is_whole = not self._tap.run.is_failed(self) and not self.totals.left
+        if is_whole and self._ledger.cover():
+            self.write_state()
 
     def _left(self, export: Export) -> None:
         at = self._listed.get(export.known_job) or (export.job and export.job.finished_at)
@@ -221,3 +225,10 @@ class FilesStream(TableStream):
         self._ledger.note(result.job.id, result.finished_at, self._held_back)
         self.write_state()
         self.loaded(export, result, self.clock.monotonic() - began)
+
+
+def _with_remedy(error: TapError, export: Export) -> TapError:
+    """Return an error of a file that may stay as it is, with what can be done."""
+    if not (export.fetch_only and isinstance(error, FileError)):
+        return error
+    return FileError(f"{error}. To pass the file over, set a later start_date")

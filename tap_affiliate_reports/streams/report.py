@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.mapper import CustomStreamMap, StreamMap
 
-from tap_affiliate_reports.errors import SettingsError, TapError
+from tap_affiliate_reports.errors import FileError, SettingsError, TapError
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.schema import ADDED, Column, Kind
 from tap_affiliate_reports.sources.source import ReportSpec, Source
@@ -139,8 +139,17 @@ class ReportStream(TableStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         try:
             for load in self.loads:
-                if context is None or context["_program_id"] == load.partition.program:
+                if context is not None and context["_program_id"] != load.partition.program:
+                    continue
+                try:
                     yield from self._window(load)
+                except FileError as error:
+                    if not load.export.is_refresh:
+                        raise
+                    # The window keeps what it has, and the others need not wait for it.
+                    self._tap.run.failed(self.name, error)
+                    self.flow.release(load.export)
+                    self.totals.left += 1
         except TapError:
             self.note_jobs()
             self.write_state()

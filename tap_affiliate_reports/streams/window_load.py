@@ -60,7 +60,9 @@ class WindowLoad:
         self.partition = partition
         self.window = window
         self.before = before = partition.ledger.windows.get(window.slot)
-        same_days = before is not None and (before.start, before.end) == (window.start, window.end)
+        same_days = window.is_snapshot or (
+            before is not None and (before.start, before.end) == (window.start, window.end)
+        )
         options = stream.report.options
         label = f"{window} of program {partition.program}" if partition.program else str(window)
         self.export = Export(
@@ -76,7 +78,7 @@ class WindowLoad:
             ),
             is_fresh=self._is_fresh,
             check=self._check,
-            known_job=before.job if before and (same_days or window.is_snapshot) else "",
+            known_job=self._kept(before.job) if before and same_days else "",
             was_loaded=before is not None and before.refreshed_at is not None,
             is_refresh=is_refresh,
         )
@@ -91,7 +93,7 @@ class WindowLoad:
         constants = self._constants(result)
         stream.held_rows = self.held_rows
         stream.extracted_at = stream.clock.now()
-        ledger.begin(self.window, summary.rows, result.job.id)
+        ledger.begin(self.window, summary.rows, self._kept(result.job.id))
         stream.write_state()
         rows = FileRows(stream, self.export, result, constants)
         yield from rows.records()
@@ -126,8 +128,13 @@ class WindowLoad:
         What the warehouse may hold stays as the ledger has it.
         """
         job = self.export.job
-        if self.export.step is not Step.DONE and job and job.id and not self.export.is_refresh:
-            self.partition.ledger.begin(self.window, 0, job.id)
+        kept = self._kept(job.id) if job else ""
+        if self.export.step is not Step.DONE and kept and not self.export.is_refresh:
+            self.partition.ledger.begin(self.window, 0, kept)
+
+    def _kept(self, job: str) -> str:
+        """Return the job's id if a later run can ask for it."""
+        return job if self.stream.source.policy.keeps_jobs else ""
 
     # Around the rows
 
@@ -182,7 +189,7 @@ class WindowLoad:
             msg = (
                 f"{self.export}: the file of job {result.job.id or 'none'} is empty where {before} "
                 "rows were loaded before, and the service does not say that there are none; the "
-                "rows are left as they are"
+                "rows are left as they are. If it is truly empty now, load it anew: --full-refresh"
             )
             raise FileError(msg)
 
@@ -191,7 +198,7 @@ class WindowLoad:
         settled = not self.window.is_snapshot and freshness.is_settled(
             self.window.end, result.finished_at
         )
-        job = "" if settled else result.job.id
+        job = "" if settled else self._kept(result.job.id)
         self.partition.ledger.finish(self.window, result.summary.rows, result.finished_at, job)
         self.partition.advance(freshness)
         self.stream.write_state()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -200,9 +199,16 @@ class TestExports:
         dates = dict.fromkeys(("completed_at", "updated_at", "created_at"))
         odd = add(sandbox, "odd", shown=dates)
         add(sandbox, "even", ago=2)
-        run = sync(config, clock).ok()
+        run = sync(config, clock)
+        assert f"export {odd.id} is completed but has no date" in error_of(run)
         assert deals(run) == ["even"]
-        assert run.said(f"{DEALS} export {odd.id} has no date", logging.WARNING)
+
+    @pytest.mark.parametrize("zone", [" UTC", " GMT", "Z", "+00:00"])
+    def test_dates_may_name_their_zone(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], zone: str
+    ) -> None:
+        add(sandbox, shown={"completed_at": f"2026-11-18 12:00:00{zone}"})
+        assert sync(config, clock).ok().bookmark(DEALS) == "2026-11-18T12:00:00Z"
 
 
 class TestDiscovery:
@@ -613,7 +619,55 @@ class TestFailedExports:
         run = sync(config, clock)
         assert f"export {lone.id}" in error_of(run)
         assert "start_date" in error_of(run)
-        assert (deals(run), run.bookmark(DEALS)) == (["a"], "2026-11-16T15:00:00Z")
+        assert (deals(run), run.bookmark(DEALS)) == (["a", "b"], "2026-11-17T15:00:00Z")
+        sandbox.hienergy.update(lone, HEADER, [["late", 1]])
+        run = sync(config, clock, state=run.state).ok()
+        assert deals(run) == ["late"]
+
+    def test_a_file_that_can_not_be_read_does_not_keep_back_the_others(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        add(sandbox, "a", ago=3)
+        broken = add(sandbox, file=b"no workbook", ago=2)
+        state: dict[str, Any] = {}
+        for night, label in enumerate("bcd"):
+            add(sandbox, label, ago=0)
+            run = sync(config, clock, state=state)
+            state = run.state
+            assert f"export {broken.id}" in error_of(run)
+            assert "set a later start_date" in error_of(run)
+            assert deals(run) == (["a", "b"] if night == 0 else [label])
+            clock.advance(days=2)
+        run = sync({**config, "start_date": "2026-11-18"}, clock, state=state).ok()
+        assert deals(run) == []
+
+    @pytest.mark.parametrize(("ago", "told"), [(70, False), (2, True)])
+    def test_an_unknown_word_matters_from_the_start_on_and_to_no_other_export(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], ago: int, told: bool
+    ) -> None:
+        old = sandbox.now() - timedelta(days=ago)
+        dates = dict.fromkeys(("completed_at", "updated_at", "created_at"), old.isoformat())
+        add(sandbox, ago=ago, shown={"status": "expired", **dates})
+        add(sandbox, "b", ago=1)
+        run = sync({**config, "start_date": "2026-10-01"}, clock)
+        assert deals(run) == ["b"]
+        assert ("'expired'" in error_of(run)) if told else run.error is None
+
+    def test_an_earlier_start_brings_what_was_before(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        add(sandbox, "old", ago=30)
+        add(sandbox, "new", ago=5)
+        late, early = ({**config, "start_date": day} for day in ("2026-11-10", "2026-10-01"))
+        run = sync(late, clock).ok()
+        assert deals(run) == ["new"]
+        clock.advance(days=3)
+        run = sync(early, clock, state=run.state).ok()
+        assert deals(run) == ["old"]
+        for config in (early, late, early):
+            clock.advance(days=3)
+            run = sync(config, clock, state=run.state).ok()
+            assert deals(run) == []
 
     def test_an_export_that_vanished_is_an_error_and_never_made_anew(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
@@ -639,6 +693,29 @@ class TestFailedExports:
 
 
 class TestChunks:
+    @pytest.mark.parametrize("days", [0, 3])
+    def test_a_parent_whose_parts_are_loaded_is_not_loaded_too(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], days: int
+    ) -> None:
+        parent = add(sandbox, header=(), rows=None, ago=2)
+        for name in "ab":
+            add(sandbox, name, ago=2.5, parent=parent)
+        run = sync(config, clock).ok()
+        assert deals(run) == ["a", "b"]
+        clock.advance(days=days)
+        sandbox.hienergy.update(parent, HEADER, [["a", 1], ["b", 1]], completed_at=sandbox.now())
+        run = sync(config, clock, state=run.state).ok()
+        assert deals(run) == []
+        assert run.said("its parts are loaded", WARNING)
+
+    def test_a_created_parent_without_a_file_leaves_its_rows_to_its_parts(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        parent = add(sandbox, header=(), rows=None, ago=1, **params("shoes"))
+        add(sandbox, "a", ago=1.5, parent=parent)
+        run = sync(creating(config, params("shoes")), clock).ok()
+        assert deals(run) == ["a"]
+
     def parent(self, sandbox: Sandbox, **facts: Any) -> tuple[SandboxExport, list[SandboxExport]]:
         """A parent still in the making, two of its parts finished."""
         facts = {"status": "processing", "created_at": sandbox.now() - timedelta(days=1), **facts}

@@ -397,7 +397,34 @@ class TestWindows:
         run = sync(november, clock).ok()
         put(sandbox, "2026-11-05")
         clock.advance(days=1)
-        assert "is empty where 1 rows were" in error_of(sync(november, clock, state=run.state))
+        told = error_of(sync(november, clock, state=run.state))
+        assert "is empty where 1 rows were" in told
+        assert "--full-refresh" in told
+
+    def test_a_refresh_that_fails_does_not_keep_back_the_others(
+        self, sandbox: Sandbox, clock: FakeClock, november: dict[str, Any]
+    ) -> None:
+        daily = having(november, window="day")
+        put(sandbox, "2026-11-05", "gone")
+        put(sandbox, "2026-11-06", "before")
+        run = sync(daily, clock).ok()
+        put(sandbox, "2026-11-05")
+        for night in range(2):
+            put(sandbox, "2026-11-06", f"night {night}")
+            clock.advance(days=1)
+            run = sync(daily, clock, state=run.state)
+            assert "2026-11-05..2026-11-05" in error_of(run)
+            assert f"night {night}" in {row["campaign"] for row in run.records(REPORT)}
+
+    def test_the_plan_counts_a_request_for_each_refresh(
+        self, sandbox: Sandbox, clock: FakeClock, november: dict[str, Any]
+    ) -> None:
+        run = sync(november, clock).ok()
+        assert not [one for one in json.dumps(run.state).split(",") if '"job"' in one]
+        clock.advance(days=1)
+        run = sync(november, clock, state=run.state).ok()
+        assert run.said("1 exports to spend")
+        assert not run.said("exported anew")
 
     @pytest.mark.parametrize(
         "own", [{"interval": "hourly"}, {"window": "week"}, {"timezone": "Asia/Tokyo"}]

@@ -93,14 +93,12 @@ class HiEnergyApi:
 
     def export_in(self, document: Any) -> Document:
         """Return the export that an answer carries, wherever it is attached."""
-        for part in (document, *(document.values() if isinstance(document, dict) else ())):
-            if isinstance(part, dict):
-                export = part.get("export", part)
-                if isinstance(export, dict) and export.get("id") and export.get("status"):
-                    return export
-        told = self.client.told(str(document))
-        msg = f"the answer has no export with an id and a status: {told}"
-        raise Rejected(msg)
+        export = _attached(document)
+        if export is None:
+            told = self.client.told(str(document))
+            msg = f"the answer has no export with an id and a status: {told}"
+            raise Rejected(msg)
+        return export
 
     def job(self, export: Document) -> ExportJob:
         """Return an export as the flow knows it."""
@@ -126,41 +124,53 @@ class HiEnergyApi:
             message=self.client.told(text_of(export.get("error_message"))),
             finished_at=_finished_at(export) if state is JobState.READY else None,
             percent=100 * ready // total if ready is not None and total else None,
+            has_file=_has_file(export) or not _is_parent(export),
         )
 
     def finished(self, report_type: str, since: datetime | None) -> Finished:
         """Return the finished exports of a type that have rows of their own, oldest first.
 
-        A chunked parent's file has its children's rows: while it is being made, they are held back.
         Without a moment, what is not listed any more and what failed is nobody's concern.
         """
         if since is not None:
             self.listing.refuse_gap(since)
-        jobs: list[ExportJob] = []
-        held_back: list[datetime] = []
+        found = Finished()
         for export in self.listing.exports:
             if text_of(export.get("report_type")) != report_type:
                 continue
-            job = self.job(export)
-            if job.state is JobState.FAILED and since is not None:
-                self._tell_of_failure(job, export, since)
-            if job.state is not JobState.READY:
-                continue
-            if job.finished_at is None:
-                logger.warning("%s export %s has no date at all: left out", report_type, job.id)
-                continue
-            if export.get("parent_report_id"):
-                parent = self._parent(export)
-                state = self.job(parent).state if parent else JobState.FAILED
-                if state is JobState.RUNNING:
-                    held_back.append(job.finished_at)
-                if state is JobState.RUNNING or (state is JobState.READY and _has_file(parent)):
-                    continue
-            elif _is_parent(export) and not _has_file(export):
-                continue
-            jobs.append(job)
-        jobs.sort(key=lambda job: (job.finished_at, int(job.id)))
-        return Finished(jobs, min(held_back, default=None))
+            try:
+                self._sort(export, since, found)
+            except (UnknownJobState, Rejected) as error:
+                at = _finished_at(export)
+                if since is not None and (at is None or at >= since):
+                    found.problems.append(error)
+                    found.waiting.extend([at] if at else [])
+        found.jobs.sort(key=lambda job: (job.finished_at, int(job.id)))
+        return found
+
+    def _sort(self, export: Document, since: datetime | None, found: Finished) -> None:
+        job = self.job(export)
+        if job.state is JobState.FAILED and since is not None:
+            self._tell_of_failure(job, export, since)
+        if job.state is not JobState.READY:
+            return
+        if job.finished_at is None:
+            msg = f"export {job.id} is completed but has no date that can be read"
+            raise Rejected(msg)
+        if export.get("parent_report_id"):
+            found.parts.setdefault(text_of(export["parent_report_id"]), []).append(job)
+            parent = self._parent(export)
+            whole = self.job(parent) if parent else None
+            if whole and whole.state is JobState.RUNNING:
+                # The parent's file will have the rows of its parts.
+                found.waiting.append(job.finished_at)
+                logger.info("export %s waits for its parent %s (%s %%)",
+                            job.id, whole.id, whole.percent)  # fmt: skip
+                return
+            if whole and whole.state is JobState.READY and _has_file(parent):
+                return
+        if job.has_file:
+            found.jobs.append(job)
 
     @cached_property
     def _by_id(self) -> dict[str, Document | None]:
@@ -181,6 +191,14 @@ class HiEnergyApi:
             logger.warning(
                 "%s export %s failed: %s", export.get("report_type"), job.id, job.message
             )
+
+
+def _attached(part: Any, depth: int = 4) -> Document | None:
+    if isinstance(part, dict) and part.get("id") and part.get("status"):
+        return part
+    parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    found = (_attached(one, depth - 1) for one in parts) if depth else ()
+    return next((export for export in found if export is not None), None)
 
 
 def _is_parent(export: Document) -> bool:
