@@ -115,8 +115,9 @@ def be_away(
     leaving, away = threading.Event(), threading.Event()
 
     def on_request(request: LoggedRequest) -> None:
-        if place.search(f"{request.method} {request.path}"):
-            sandbox.on_request = None
+        if leaving.is_set():
+            away.wait(10)  # no other answer may slip out while the origins stop
+        elif place.search(f"{request.method} {request.path}"):
             leaving.set()
             sandbox.stop()
             away.set()

@@ -78,7 +78,7 @@ class Lines:
 def split_lines(text: str) -> list[str]:
     """Return the lines of a text, each with the end it has: CR, LF or both."""
     lines = text.splitlines(keepends=True)
-    if set(map(_LAST, lines)) == {"\n"}:
+    if set(map(_LAST, lines[:-1])) <= {"\n"}:
         return lines
     # A lone CR, or what is a line's end to Unicode only.
     return io.StringIO(text, newline="").readlines()

@@ -158,6 +158,11 @@ def test_a_block_is_never_read_as_anything_else(text, end):
             assert found[:2] == (len(rows), len(list(io.StringIO(block, newline=""))))
 
 
+@given(st.text("a\r\n\x0b\x1c\x85\u2028é", max_size=12))
+def test_lines_end_where_a_file_says_so(text):
+    assert lines.split_lines(text) == list(io.StringIO(text, newline=""))
+
+
 @pytest.mark.parametrize("odd", ["1", "1,2,3", '1,"2'])
 def test_the_line_at_fault_is_told_far_into_a_file(spool, odd):
     rows = '1,2\r\n"3","4\r\n"\r\n' * 30_000
