@@ -11,6 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import batches
 import programs
 import rows
 import start
@@ -18,7 +19,7 @@ import waiting
 
 from tap_affiliate_reports.sandbox import Sandbox
 
-SECTIONS = ("start", "rows", "waiting", "programs")
+SECTIONS = ("start", "rows", "batches", "waiting", "programs")
 QUICK = ((100_000, 5), (100_000, 30), (100_000, 100))
 FULL = (*QUICK, (1_000_000, 5), (1_000_000, 30), (1_000_000, 100))
 LARGE = (1_000_000, 30)
@@ -45,6 +46,8 @@ def main() -> None:
             start.imports(runs, tell)
         if "rows" in options.only:
             measure_rows(options, folder, runs)
+        if "batches" in options.only:
+            batches.against_records(folder, *QUICK[1], runs, tell)
         if "waiting" in options.only:
             waiting.slow_jobs(3.0, runs if options.full else 1, tell)
             waiting.polls(3.0, runs if options.full else 1, tell)
@@ -63,7 +66,6 @@ def measure_rows(options: argparse.Namespace, folder: Path, runs: int) -> None:
         else:
             rows.table(bench, QUICK, runs, tell)
             rows.table(bench, [LARGE], 1, tell)
-    tell("BATCH into files against RECORD into files: not measured yet")
 
 
 if __name__ == "__main__":
