@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 BLOCK = 64 * 1024
 
 
-class StateLine(StateMessage):
-    """A STATE message whose line is made already."""
-
-    def __init__(self, value: TapState, line: bytes) -> None:
-        super().__init__(value=value)
-        self.line = line
-
-
 class States(StateWriter):
     """Writes STATE messages, but not the last one again: encodes each once and copies no state."""
 
@@ -44,7 +36,8 @@ class States(StateWriter):
         line = bytes(self._writer.format_message(StateMessage(value=state)))
         if line != self._last:
             self._last = line
-            self._writer.write_message(StateLine(state, line))
+            self._writer.write_lines(line)
+            self._writer.flush()
 
 
 class LineWriter(MsgSpecWriter):
@@ -69,15 +62,12 @@ class LineWriter(MsgSpecWriter):
 
     def write_message(self, message: Message) -> None:
         """Write a message, a record's line perhaps later."""
-        if isinstance(message, StateLine):
-            self._block += message.line
-        else:
-            self._block += self.format_message(message)
+        self._block += self.format_message(message)
         if len(self._block) >= BLOCK or not isinstance(message, RecordMessage):
             self.flush()
 
     def write_lines(self, lines: bytes) -> None:
-        """Write lines of records, perhaps later."""
+        """Write whole lines, perhaps later."""
         self._block += lines
         if len(self._block) >= BLOCK:
             self.flush()

@@ -40,7 +40,7 @@ def from_timestamp(text: str) -> datetime:
     """Read what `to_timestamp` wrote, or a hand."""
     if len(text) in _OWN_LENGTHS and text[10] == "T" and text[-1] == "Z":
         # A large ledger has many, and a parser of any form takes twenty times as long.
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # the parser below tells what is wrong
             return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
     moment = pendulum.parse(text)
     if not isinstance(moment, pendulum.DateTime):

@@ -77,7 +77,6 @@ class TapAffiliateReports(Tap):
         super().__init__(config=completed, catalog=_catalog(catalog), **options)
         # The framework's would copy the whole state for each message, to know it again.
         self._state_writer = States(self.message_writer)
-        self._states = States(self.message_writer)
 
     # Settings
 
@@ -161,7 +160,7 @@ class TapAffiliateReports(Tap):
 
     def write_state(self) -> None:
         """Write a STATE message, unless it would be the last one again."""
-        self._states.write_state(self.state)
+        self._state_writer.write_state(self.state)
 
     def close(self) -> None:
         """Remove temporary files and stop the sandbox."""

@@ -255,8 +255,10 @@ def test_a_list_whose_next_page_is_elsewhere_takes_no_credentials_there(
         answer.body = json.dumps(document).encode()
         return answer
 
-    sandbox.faults.add(STEPS["list"], elsewhere, 1)
+    fault = sandbox.faults.add(STEPS["list"], elsewhere, 1)
     run = run_with(sandbox, clock)
+    assert fault.hits == 1
+    assert run.error is not None
     check_silent(run, sandbox)
 
 

@@ -1,8 +1,8 @@
-"""The export flow: schedule, poll, download; the only loop that sleeps.
+"""The export flow: the queue of all exports of a source, and the only loop that sleeps.
 
-All exports of a source share one queue, in the order in which they will be taken. At most
-`max_concurrent_jobs` of them are in flight or spooled at once. The flow moves when it is asked to:
-`take` waits for one export, `tick` does what is due without waiting. Downloads run beside it.
+They stand in the order in which they will be taken. At most `max_concurrent_jobs` of them are in
+flight or spooled at once. The flow moves when it is asked to: `take` waits for one export, `tick`
+does what is due without waiting. Downloads run beside it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from pathlib import Path
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import (
-    ApiError,
     ExportFailed,
-    ExportTimedOut,
     Forbidden,
     NotFound,
     RateLimited,
@@ -29,24 +27,12 @@ from tap_affiliate_reports.errors import (
     Unavailable,
 )
 from tap_affiliate_reports.exports.download import Downloads
-from tap_affiliate_reports.exports.export import (
-    LOADED_BEFORE,
-    UNDER_WAY,
-    Export,
-    Limits,
-    ResultFile,
-    Step,
-)
-from tap_affiliate_reports.exports.job import ExportJob, ExportSource, JobState
+from tap_affiliate_reports.exports.export import UNDER_WAY, Export, Limits, ResultFile, Step
+from tap_affiliate_reports.exports.job import ExportSource
 from tap_affiliate_reports.exports.quota import Quota
-from tap_affiliate_reports.http import NotReady
+from tap_affiliate_reports.exports.steps import LONGEST_PAUSE, Steps
 
-MAX_FAILURES = 3
-LONGEST_PAUSE = 30.0
-NEARLY_DONE = 80
 HEARTBEAT = 30.0
-# A failed job is replayed after this many poll intervals, then after twice as many.
-REPLAY_PAUSE = 5
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +57,15 @@ class ExportFlow:
     def __post_init__(self) -> None:
         self._quota = Quota(self.limits.max_exports)
         self._downloads = Downloads(self.source, self.spool, self.name)
+        self._steps = Steps(
+            self.source,
+            self.clock,
+            self.limits,
+            self._quota,
+            self._downloads,
+            gives_way=self._planned_goes_first,
+            still_needed=lambda: self.exports_needed,
+        )
 
     def plan(self, exports: Iterable[Export]) -> None:
         """Queue exports in the order of taking; refreshes get what the quota leaves the others.
@@ -120,9 +115,9 @@ class ExportFlow:
         now = self.clock.monotonic()
         for export in list(self._active):
             if export.step is Step.DOWNLOADING and export.landed is not None:
-                self._attempt(export, self._take_landed)
+                self._attempt(export, self._steps.take_landed)
             elif export.step is Step.PAUSED and now >= export.next_try:
-                self._attempt(export, self._replay)
+                self._attempt(export, self._steps.replay)
         self._look(now)
         while self._waiting and self._under_way < self.limits.max_concurrent_jobs:
             export = self._waiting.popleft()
@@ -151,7 +146,7 @@ class ExportFlow:
 
     def _begin(self, export: Export) -> None:
         self._active.append(export)
-        self._attempt(export, self._start)
+        self._attempt(export, self._steps.start)
 
     def _attempt(self, export: Export, action: Callable[[Export], None]) -> None:
         try:
@@ -194,7 +189,7 @@ class ExportFlow:
             self._attempt(listed[0], lambda _: self._poll_all(listed))
         for export in running:
             if export.step is Step.RUNNING and now >= export.next_try:
-                self._attempt(export, self._poll)
+                self._attempt(export, self._steps.poll)
 
     def _poll_all(self, exports: Sequence[Export]) -> None:
         try:
@@ -207,58 +202,9 @@ class ExportFlow:
             if job is None:
                 export.is_listed = False
             else:
-                self._attempt(export, partial(self._judge, job=job))
+                self._attempt(export, partial(self._steps.judge, job=job))
 
-    # One export
-
-    def _start(self, export: Export) -> None:
-        export.began = self.clock.monotonic()
-        if not export.known_job:
-            self._schedule(export)
-            return
-        self._asked(export)
-        try:
-            job = self.source.poll(export.known_job)
-        except (NotFound, Rejected):
-            # Some refuse an id that they no longer know as bad input.
-            self._gone(export, export.known_job)
-        except Unavailable as error:
-            export.job = ExportJob(export.known_job, JobState.RUNNING)
-            self._poll_again(export, error)
-        else:
-            self._judge(export, job)
-
-    def _schedule(self, export: Export) -> None:
-        if not export.request.synchronous:
-            if export.known_job and self._planned_goes_first(export):
-                return
-            if not self._spend(export):
-                export.leave(self._quota.line, is_quota=True)
-                return
-        self._asked(export)
-        try:
-            job = self.source.schedule(export.request, lambda: self._spend(export))
-        except RateLimited as error:
-            # Only this endpoint has a quota of its own: replays and downloads go on.
-            export.exports_spent -= 1
-            self._quota.refused(str(error))
-            export.leave(self._quota.line, is_quota=True)
-            return
-        if job.id:
-            logger.info("scheduled %s: job %s (%s)", export, job.id, job.word)
-            self._quota.note(job.exports_left, self.exports_needed)
-        export.seen_running = job.is_new
-        if job.state is JobState.RUNNING:
-            # It may be an old job, finished long ago: only a poll tells.
-            export.job, export.step = job, Step.RUNNING
-            export.next_try = self.clock.monotonic()
-        else:
-            self._judge(export, job)
-
-    def _spend(self, export: Export) -> bool:
-        may = self._quota.spend()
-        export.exports_spent += may
-        return may
+    # Quota
 
     def _planned_goes_first(self, export: Export) -> bool:
         """Let what was planned to be spent come before an export that turned out to be needed."""
@@ -275,173 +221,6 @@ class ExportFlow:
             export.leave(self._quota.line, is_quota=True)
             return True
         return False
-
-    def _poll(self, export: Export) -> None:
-        job = export.job
-        assert job is not None  # noqa: S101 # a running export has a job
-        try:
-            job = self.source.poll(job.id)
-        except Unavailable as error:
-            self._poll_again(export, error)
-        except NotFound:
-            self._gone(export, job.id)
-        else:
-            self._judge(export, job)
-
-    def _poll_again(self, export: Export, error: Unavailable) -> None:
-        logger.warning("%s: polling failed, the job goes on: %s", export, error)
-        export.step = Step.RUNNING
-        self._pause(export)
-
-    def _judge(self, export: Export, job: ExportJob) -> None:
-        export.job = job
-        if job.state is JobState.FAILED:
-            self._failed(export, job)
-        elif job.state is JobState.READY and not export.is_wanted(job):
-            export.leave(LOADED_BEFORE)
-        elif job.state is JobState.READY and self._may_be_taken(export, job):
-            self._fetch(export, job)
-        elif job.state is JobState.READY and not export.replayed:
-            self._replay(export)
-        else:
-            # A job that was replayed may show its old file for a while.
-            export.seen_running = export.seen_running or job.state is JobState.RUNNING
-            export.step = Step.RUNNING
-            self._pause(export)
-
-    def _may_be_taken(self, export: Export, job: ExportJob) -> bool:
-        if export.seen_running or export.take_as_is or not job.id:
-            return True
-        if export.replayed:
-            return job.finished_at is None or job.finished_at != export.stale_at
-        return job.finished_at is not None and export.is_fresh(
-            job.finished_at, self.source.server_now()
-        )
-
-    def _replay(self, export: Export) -> None:
-        job = export.job
-        assert job is not None  # noqa: S101 # only a job that is known is replayed
-        self._asked(export)
-        try:
-            replayed = self.source.replay(job.id)
-        except (Forbidden, Rejected) as error:
-            self._replay_refused(export, job, error)
-            return
-        except NotFound:
-            self._gone(export, job.id)
-            return
-        logger.info("replayed %s: job %s (%s)", export, replayed.id, replayed.word)
-        export.replayed = True
-        export.stale_at = job.finished_at if replayed.id == job.id else None
-        if replayed.state is JobState.READY and self._may_be_taken(export, replayed):
-            self._judge(export, replayed)
-        else:
-            # The answer may still tell of the run before: only polls are believed.
-            export.job, export.step = replayed, Step.RUNNING
-            self._pause(export)
-
-    def _replay_refused(self, export: Export, before: ExportJob, error: ApiError) -> None:
-        # A replay that is already running is refused too, so look before giving up.
-        job = self.source.poll(before.id)
-        moved = job.state is JobState.READY and job.finished_at != before.finished_at
-        if job.state is JobState.RUNNING or moved:
-            export.replayed, export.stale_at = True, before.finished_at
-            self._judge(export, job)
-        elif job.state is JobState.FAILED:
-            msg = (
-                f"{export}: job {job.id} ended as {job.word}: {job.message}; "
-                f"its replay was refused: {error}"
-            )
-            raise ExportFailed(msg)
-        elif export.was_loaded:
-            logger.warning("%s: left as it was loaded: the replay of job %s was refused: %s",
-                           export, job.id, error)  # fmt: skip
-            export.leave("the replay was refused")
-        else:
-            logger.warning("%s: loaded as job %s made it at %s: its replay was refused: %s",
-                           export, job.id, job.finished_at, error)  # fmt: skip
-            export.take_as_is = True
-            self._judge(export, job)
-
-    def _failed(self, export: Export, job: ExportJob) -> None:
-        export.failures += 1
-        words = f"job {job.id} ended as {job.word}" + (f": {job.message}" if job.message else "")
-        if not self.source.replays:
-            msg = f"{export}: {words}"
-            raise ExportFailed(msg)
-        if export.failures >= MAX_FAILURES:
-            msg = (
-                f"{export}: {words} (tried {MAX_FAILURES} times). "
-                "If the report is too large for one job, set a smaller window"
-            )
-            raise ExportFailed(msg)
-        logger.warning("%s: %s; it is replayed", export, words)
-        export.step = Step.PAUSED
-        pause = REPLAY_PAUSE * self.limits.poll_interval * export.failures
-        export.next_try = self.clock.monotonic() + pause
-
-    def _gone(self, export: Export, job_id: str) -> None:
-        if export.exports_spent or export.fetch_only:
-            msg = f"{export}: the service no longer knows job {job_id}"
-            raise ExportFailed(msg)
-        logger.info("%s: job %s can't be taken up; it is exported anew", export, job_id)
-        export.replayed = False
-        self._schedule(export)
-
-    def _asked(self, export: Export) -> None:
-        export.asked = self.clock.monotonic()
-        export.seen_running = False
-
-    def _pause(self, export: Export) -> None:
-        waited = self.clock.monotonic() - export.asked
-        if waited >= self.limits.job_timeout:
-            job = export.job or ExportJob(export.known_job, JobState.RUNNING)
-            msg = (
-                f"{export}: job {job.id} was not done after {self.limits.job_timeout:g} s "
-                f"(job_timeout_seconds); its last state was {job.word or 'unknown'}"
-                + (f" ({job.message})" if job.message else "")
-                + ". The next sync asks for it again"
-            )
-            raise ExportTimedOut(msg)
-        pause = max(self.limits.poll_interval, min(waited / 10, LONGEST_PAUSE))
-        percent, before = export.job.percent if export.job else None, export.percent_seen
-        if percent and percent >= NEARLY_DONE and (before is None or percent > before):
-            # Half of what is left to wait, so that its end is seen soon.
-            left = waited * (100 - percent) / percent
-            pause = max(self.limits.poll_interval, min(pause, left / 2))
-        export.percent_seen = percent
-        # The last look is at the deadline itself.
-        export.next_try = export.asked + min(waited + pause, self.limits.job_timeout)
-
-    # Downloading
-
-    def _fetch(self, export: Export, job: ExportJob) -> None:
-        export.step, export.landed = Step.DOWNLOADING, None
-        self._downloads.begin(export, job)
-
-    def _take_landed(self, export: Export) -> None:
-        landed, export.landed = export.landed, None
-        job = export.job
-        assert job is not None  # noqa: S101 # it was downloaded
-        if isinstance(landed, NotReady):
-            export.step = Step.RUNNING
-            self._pause(export)
-        elif isinstance(landed, NotFound):
-            # The job is known but its file is not kept any longer.
-            if export.replayed:
-                self._gone(export, job.id)
-            else:
-                self._replay(export)
-        elif isinstance(landed, TapError):
-            raise landed
-        elif landed is not None:
-            export.result = ResultFile(
-                job,
-                job.finished_at or self.source.server_now(),
-                *landed,
-                seconds_waited=self.clock.monotonic() - export.began,
-            )
-            export.step = Step.READY
 
 
 def _named(export: Export, error: TapError) -> TapError:

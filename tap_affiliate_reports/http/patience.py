@@ -28,7 +28,7 @@ def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
         with contextlib.suppress(ValueError, TypeError):  # neither: the next header may tell
             return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
     for name in RESET_HEADERS:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # not there, or no number: the next one may tell
             seconds = float(headers.get(name, ""))
             # Some services give the moment of the reset instead of the seconds until then.
             return max(0.0, seconds - now.timestamp() if seconds > 1e9 else seconds)

@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         try:
             response = origin.recorder.answer(request, origin.applications)
-        except Exception:
+        except Exception:  # a fault of the sandbox's own is shown, and answered like a server's
             sys.stderr.write(traceback.format_exc())
             response = Response(500, traceback.format_exc().encode(), "text/plain")
         if response.drop:

@@ -86,7 +86,7 @@ class InstalExports:
 
     def check(self) -> None:
         """Ask for something cheap; raises Unauthorized where the token is bad."""
-        with contextlib.suppress(NotFound, Rejected):
+        with contextlib.suppress(NotFound, Rejected):  # there is no such task
             self.client.json(NO_TASK)
         self._has_answered = True
 

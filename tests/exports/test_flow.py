@@ -75,13 +75,14 @@ def two_reports(sandbox: Sandbox, report: Report) -> dict[str, Any]:
 def emitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What has been emitted so far, while a sync goes on."""
     seen: list[dict[str, Any]] = []
-    write = Collector.write_message
+    write = Collector.write_lines
 
-    def tell(self: Collector, message: Any) -> None:
-        write(self, message)
-        seen.append(self.messages[-1])
+    def tell(self: Collector, lines: bytes) -> None:
+        before = len(self.messages)
+        write(self, lines)
+        seen.extend(self.messages[before:])
 
-    monkeypatch.setattr(Collector, "write_message", tell)
+    monkeypatch.setattr(Collector, "write_lines", tell)
     return seen
 
 
