@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, tzinfo
 
+    from tap_affiliate_reports.formats import Columns
     from tap_affiliate_reports.schema.header import HeaderMatch
-
-BLOCK_ROWS = 250
-"""How many rows are best encoded at once: a block should stay in the processor's cache."""
 
 NUMBER = "_row_number"
 UNPARSED = "_unparsed"
@@ -88,13 +86,11 @@ class RecordLines:
                 text += _json(fixed[name])
         self._end = text + "}" + after
 
-    def encode(self, rows: Sequence[Sequence[str]], first_number: int) -> bytes:
-        """Return the lines of these rows, of which the first has this `_row_number`."""
-        if not rows:
-            return b""
-        columns = list(zip(*rows, strict=True))
+    def encode(self, columns: Columns, first_number: int) -> bytes:
+        """Return the lines of a block's rows, of which the first has this `_row_number`."""
+        rows = len(columns[0])
         cells: dict[str, Cells | None] = {
-            NUMBER: Cells([str(first_number + place) for place in range(len(rows))])
+            NUMBER: Cells(list(map(str, range(first_number, first_number + rows))))
         }
         misfits: dict[int, dict[str, str]] = {}
         for index, name, encode in self._columns:
@@ -104,8 +100,8 @@ class RecordLines:
                 for place, text in found.misfits:
                     misfits.setdefault(place, {})[name] = text
         if misfits:
-            cells[UNPARSED] = Cells([_json(misfits.get(place)) for place in range(len(rows))])
-        return self._joined(cells, len(rows)).encode()
+            cells[UNPARSED] = Cells([_json(misfits.get(place)) for place in range(rows)])
+        return self._joined(cells, rows).encode()
 
     def _joined(self, cells: Mapping[str, Cells | None], rows: int) -> str:
         row: list[str] = []

@@ -5,17 +5,24 @@ Each module here is a ResultFormat; none of them knows where a file came from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tap_affiliate_reports.schema import Kind
 
 MAX_RECORD = 64 * 1024 * 1024
 """The longest record that is read, in characters or bytes; more is no report."""
+
+BLOCK_ROWS = 250
+"""How many rows are best taken at once: a block should stay in the processor's cache."""
+
+Columns = Sequence[Sequence[str]]
+"""A block of rows, one or more: the texts of each column."""
 
 
 @dataclass(frozen=True)
@@ -44,3 +51,12 @@ class ResultFormat(Protocol):
 
     def read_rows(self, path: Path, header: Sequence[str]) -> Iterator[list[str]]:
         """Yield the rows, each as wide as the header that `inspect` found; null is ""."""
+
+    def read_columns(self, path: Path, header: Sequence[str]) -> Iterator[Columns]:
+        """Yield the same rows as blocks of columns."""
+
+
+def in_columns(rows: Iterator[list[str]]) -> Iterator[Columns]:
+    """Yield rows as blocks of columns."""
+    while block := list(islice(rows, BLOCK_ROWS)):
+        yield list(zip(*block, strict=True))

@@ -11,20 +11,20 @@ import gzip
 import hashlib
 import io
 import zlib
-from itertools import repeat
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports.errors import DamagedFile
-from tap_affiliate_reports.formats import MAX_RECORD, Summary
+from tap_affiliate_reports.formats import BLOCK_ROWS, MAX_RECORD, Summary
 from tap_affiliate_reports.formats.lines import Lines
-from tap_affiliate_reports.formats.plain import MAX_FIELD, plain_count, plain_rows
+from tap_affiliate_reports.formats.plain import MAX_FIELD, Block, plain_columns, plain_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from _typeshed import WriteableBuffer
 
+    from tap_affiliate_reports.formats import Columns
     from tap_affiliate_reports.formats.lines import Stream
 
 _GZIP = b"\x1f\x8b"
@@ -36,11 +36,10 @@ def inspect(path: Path) -> Summary:
     with path.open("rb") as file:
         content = _Hashed(_decompressed(file))
         lines = Lines(io.BufferedReader(content))
-        rows = _rows(lines, is_count=True)
-        header = next(rows, [])
+        blocks = _blocks(lines, plain_count)
         return Summary(
-            header=header,
-            rows=sum(1 for _ in rows),
+            header=_header(blocks),
+            rows=sum(block.rows for block in blocks),
             size=path.stat().st_size,
             digest=content.digest.hexdigest(),
             terminated=lines.terminated,
@@ -52,35 +51,47 @@ def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[
 
     Raises DamagedFile where `inspect` does, and when `header` is given and not the file's.
     """
+    for columns in read_columns(path, header):
+        yield from map(list, zip(*columns, strict=True))
+
+
+def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns]:
+    """Yield the same rows as blocks of columns."""
     with path.open("rb") as file:
-        rows = _rows(Lines(_decompressed(file)))
-        own = next(rows, [])
+        blocks = _blocks(Lines(_decompressed(file)), plain_columns)
+        own = _header(blocks)
         if header is not None and own != list(header):
             raise DamagedFile("its header is not the one that was checked")
-        yield from rows
+        for block in blocks:
+            yield block.columns
 
 
-def _rows(lines: Lines, *, is_count: bool = False) -> Iterator[list[str]]:
-    """Yield the header and the rows, all of one width; blank lines are no rows.
+def _header(blocks: Iterator[Block]) -> list[str]:
+    return [name for (name,) in next(blocks, Block(0, 0)).columns]
 
-    With `is_count`, the header may stand for a row.
+
+def _blocks(lines: Lines, plain: Callable[[str, int], Block | None]) -> Iterator[Block]:
+    """Yield the header and then the rows, all of one width; blank lines are no rows.
+
+    What can be read at once is given to `plain`; the rest is read line by line.
     """
     csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
     held: list[str] = []
     reader = csv.reader(_after(held, lines), strict=True)
     width = blank = 0
-    is_begun = False
-    header: list[str] = []
+    rows: list[list[str]] = []
     try:
         while True:
-            if width > 1 and (block := lines.whole_block()):
-                plain = (plain_count if is_count else plain_rows)(block, width)
-                if plain is not None:
-                    lines.skip_block(plain.lines)
-                    yield from plain.rows or repeat(header, plain.size)
+            if block := lines.whole_block():
+                yield from _block(rows)
+                rows = []
+                if width > 1 and (found := plain(block, width)) is not None:
+                    lines.skip_block(found.lines)
+                    yield found
                     continue
             line = next(lines, None)
             if line is None:
+                yield from _block(rows)
                 return
             if '"' in line or len(line) > MAX_FIELD:
                 held.append(line)
@@ -89,22 +100,38 @@ def _rows(lines: Lines, *, is_count: bool = False) -> Iterator[list[str]]:
                 bare = line.rstrip("\r\n")
                 row = bare.split(",") if bare else []
             lines.left = MAX_RECORD
-            if len(row) != width and row:
-                _refuse(row, width, lines.number)
-                header, width = row, len(row)
             if not row:
                 # A null in a report of one column; the last ones of a file are none.
-                blank += width == 1 and is_begun
+                blank += width == 1
                 continue
-            yield from ([""] for _ in range(blank))
-            blank, is_begun = 0, True
-            yield row
+            if len(row) != width:
+                _refuse(row, width, lines.number)
+                yield from _block([row])
+                width = len(row)
+                continue
+            if blank:
+                yield from _block(rows)
+                yield from _nulls(blank)
+                rows, blank = [], 0
+            rows.append(row)
     except csv.Error as error:
         raise DamagedFile(f"line {lines.number} is not CSV: {error}") from error
     except UnicodeError as error:
         raise DamagedFile(f"unreadable text after line {lines.number}: {error}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DamagedFile(f"unreadable gzip after line {lines.number}: {error}") from error
+
+
+def _block(rows: Sequence[list[str]]) -> Iterator[Block]:
+    if rows:
+        yield Block(len(rows), 0, list(zip(*rows, strict=True)))
+
+
+def _nulls(count: int) -> Iterator[Block]:
+    """Yield so many rows of one column."""
+    for start in range(0, count, BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, count - start)
+        yield Block(rows, 0, [[""] * rows])
 
 
 def _refuse(row: list[str], width: int, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Blocks of CSV lines without anything odd: their rows, or only how many, all at once.
+"""Blocks of CSV lines without anything odd: their columns, or only how many rows, all at once.
 
 A block begins where a record does. What is odd, or wrong, is not told here: it is for whoever reads
 line by line, so None says that it may be either.
@@ -6,7 +6,7 @@ line by line, so None says that it may be either.
 
 from __future__ import annotations
 
-import csv
+from itertools import accumulate
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,24 +14,28 @@ from tap_affiliate_reports.formats import MAX_RECORD
 from tap_affiliate_reports.formats.lines import split_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
+
+    from tap_affiliate_reports.formats import Columns
 
 MAX_FIELD = 16 * 1024 * 1024
 """The longest field that is read, in characters."""
 
 _OTHER_BYTES = bytes(set(range(256)) - set(b",\n"))
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
+# Stands for a quoted text while the lines are split; a plain block has none of its own.
+_MARK = "\0"
 
 
-class Plain(NamedTuple):
-    """What a block has; `rows` are not there where they were only counted."""
+class Block(NamedTuple):
+    """What a block has; `columns` are not there where its rows were only counted."""
 
-    size: int
+    rows: int
     lines: int
-    rows: Sequence[list[str]] = ()
+    columns: Columns = ()
 
 
-def plain_count(block: str, width: int) -> Plain | None:
+def plain_count(block: str, width: int) -> Block | None:
     """Count the rows of the block, if all have this many fields, more than one."""
     if not _may_be_plain(block):
         return None
@@ -44,28 +48,55 @@ def plain_count(block: str, width: int) -> Plain | None:
     rows = len(rest) // width
     if not rows or rest != (b"," * (width - 1) + b"\n") * rows:
         return None
-    # Counting takes long, and there are seldom any.
-    more = len(split_lines(quoted + '"')) - 1 if "\n" in quoted or "\r" in quoted else 0
-    return Plain(rows, rows + more)
+    return Block(rows, rows + _line_ends(quoted))
 
 
-def plain_rows(block: str, width: int) -> Plain | None:
-    """Return the rows of the block, if all have this many fields, more than one."""
+def plain_columns(block: str, width: int) -> Block | None:
+    """Return the columns of the block, if all rows have this many fields, more than one."""
     if not _may_be_plain(block):
         return None
-    lines = split_lines(block)
-    quoted = [line for line in lines if '"' in line] if '"' in block else []
-    few = len(quoted) * 2 < len(lines)
-    try:
-        rows = list(csv.reader(quoted if few else lines, strict=True))
-    except csv.Error:
+    parts = block.split('"')
+    outside, quoted = _MARK.join(parts[::2]), parts[1::2]
+    rows, end = outside.count("\n"), "\r\n" if "\r" in outside else "\n"
+    # The last field of a row keeps the line end, and no other has one.
+    fields = outside.replace("\n", "\n,").split(",")
+    if fields.pop() or len(fields) != rows * width or len(parts) % 2 == 0:
         return None
-    if few:
-        if len(rows) != len(quoted):
-            return None  # a record of several lines
-        rest = iter(rows)
-        rows = [next(rest) if '"' in line else line.rstrip("\r\n").split(",") for line in lines]
-    return Plain(len(rows), len(lines), rows) if set(map(len, rows)) == {width} else None
+    last = fields[width - 1 :: width]
+    if {text[-len(end) :] for text in last} != {end} or outside.count("\r") not in {0, rows}:
+        return None
+    fields[width - 1 :: width] = [text[: -len(end)] for text in last]
+    # Most often a column is quoted in all rows or in none.
+    marked = [place for place, text in enumerate(fields[:width]) if text == _MARK]
+    is_even = len(quoted) == len(marked) * rows and all(
+        fields[place::width].count(_MARK) == rows for place in marked
+    )
+    if is_even:
+        for order, place in enumerate(marked):
+            fields[place::width] = quoted[order :: len(marked)]
+    elif not _fill(fields, outside, quoted):
+        return None
+    return Block(
+        rows,
+        rows + _line_ends('"'.join(quoted)),
+        [fields[place::width] for place in range(width)],
+    )
+
+
+def _fill(fields: list[str], outside: str, quoted: Iterable[str]) -> bool:
+    """Put each quoted text in its place; return whether a mark was all that each place had."""
+    commas = (between.count(",") + between.count("\n") for between in outside.split(_MARK))
+    before = -1
+    for place, text in zip(accumulate(commas), quoted, strict=False):
+        if place == before:
+            # Between the two was an escaped quote.
+            fields[place] += f'"{text}'
+        elif fields[place].strip(_MARK):
+            return False
+        else:
+            fields[place] = text
+        before = place
+    return True
 
 
 def _may_be_plain(block: str) -> bool:
@@ -73,6 +104,11 @@ def _may_be_plain(block: str) -> bool:
     return (
         block.endswith("\n") and "\0" not in block and len(block) <= min(MAX_FIELD, MAX_RECORD)
     )  # fmt: skip
+
+
+def _line_ends(quoted: str) -> int:
+    # Counting takes long, and there are seldom any.
+    return len(split_lines(quoted + '"')) - 1 if "\n" in quoted or "\r" in quoted else 0
 
 
 def _apart(block: str) -> tuple[str, str]:

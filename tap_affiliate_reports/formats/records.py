@@ -11,11 +11,13 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 from tap_affiliate_reports.errors import DamagedFile
-from tap_affiliate_reports.formats import MAX_RECORD, Summary
+from tap_affiliate_reports.formats import MAX_RECORD, Summary, in_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from tap_affiliate_reports.formats import Columns
 
 # Values stay as they are written: no number passes through a float, however long it is.
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -63,6 +65,11 @@ def read_rows(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
             record = _texts(line, number)
             if record is not None:
                 yield [record.get(name, "") for name in header]
+
+
+def read_columns(path: Path, header: Sequence[str]) -> Iterator[Columns]:
+    """Yield the same rows as blocks of columns."""
+    return in_columns(read_rows(path, header))
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

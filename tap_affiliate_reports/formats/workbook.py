@@ -16,13 +16,15 @@ from datetime import date, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from tap_affiliate_reports.errors import DamagedFile
-from tap_affiliate_reports.formats import MAX_RECORD, Summary
+from tap_affiliate_reports.formats import MAX_RECORD, Summary, in_columns
 from tap_affiliate_reports.schema import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from openpyxl.workbook import Workbook
+
+    from tap_affiliate_reports.formats import Columns
 
 # What a sheet can have; a file that claims more is none.
 MAX_ROWS = 1_048_576
@@ -69,6 +71,11 @@ def read_rows(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
     for number, cells in enumerate(_rows(path) if path.stat().st_size else ()):
         if number:
             yield [*map(_text, cells), *[""] * (len(header) - len(cells))]
+
+
+def read_columns(path: Path, header: Sequence[str]) -> Iterator[Columns]:
+    """Yield the same rows as blocks of columns."""
+    return in_columns(read_rows(path, header))
 
 
 def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:

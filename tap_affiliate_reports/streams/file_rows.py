@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
@@ -12,7 +11,8 @@ from singer_sdk.mapper import SameRecordTransform
 
 from tap_affiliate_reports.batches import BatchFiles, batch_config
 from tap_affiliate_reports.exports.export import Export, ResultFile
-from tap_affiliate_reports.record_lines import BLOCK_ROWS, RecordLines
+from tap_affiliate_reports.formats import BLOCK_ROWS
+from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.schema import Column, match_header, row_parser
 
 if TYPE_CHECKING:
@@ -48,13 +48,12 @@ class FileRows:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the records where someone must see each; else write their lines at once."""
-        rows = self._format.read_rows(self._path, self._header)
         if not (self.stream.writes_blocks and self._is_unmapped):
-            misfits_of = yield from self._one_by_one(rows)
+            misfits_of = yield from self._one_by_one()
         elif (config := batch_config(self.stream.config)) is None:
-            misfits_of = self._as_lines(rows)
+            misfits_of = self._as_lines()
         else:
-            misfits_of = self._as_batches(rows, config)
+            misfits_of = self._as_batches(config)
         for name, count in misfits_of.items():
             self.stream.logger.warning(
                 "%s: %d values of %s do not fit its type and are kept in _unparsed",
@@ -68,13 +67,13 @@ class FileRows:
         (first, *more) = self.stream.stream_maps
         return not more and type(first) is SameRecordTransform and not first.flattening_enabled
 
-    def _as_lines(self, rows: Iterator[Sequence[str]]) -> Counter[str]:
+    def _as_lines(self) -> Counter[str]:
         lines = self._lines(self.constants)
         writer = self.stream.message_writer
-        self._in_blocks(rows, lines, lambda block, _: writer.write_lines(block))
+        self._in_blocks(lines, lambda block, _: writer.write_lines(block))
         return lines.unparsed
 
-    def _as_batches(self, rows: Iterator[Sequence[str]], config: BatchConfig) -> Counter[str]:
+    def _as_batches(self, config: BatchConfig) -> Counter[str]:
         version = self.stream.version
 
         def announce(url: str) -> None:
@@ -85,7 +84,7 @@ class FileRows:
         # row at the next ACTIVATE_VERSION.
         lines = self._lines({**self.constants, "_sdc_table_version": version}, bare=True)
         files = BatchFiles(config, f"{self.stream.tap_name}--{self.stream.name}", announce)
-        self._in_blocks(rows, lines, files.write)
+        self._in_blocks(lines, files.write)
         files.finish()
         return lines.unparsed
 
@@ -103,22 +102,16 @@ class FileRows:
             bare=bare,
         )
 
-    def _in_blocks(
-        self,
-        rows: Iterator[Sequence[str]],
-        lines: RecordLines,
-        write: Callable[[bytes, int], None],
-    ) -> None:
+    def _in_blocks(self, lines: RecordLines, write: Callable[[bytes, int], None]) -> None:
         number = 1
-        while block := list(islice(rows, BLOCK_ROWS)):
-            write(lines.encode(block, number), len(block))
-            number += len(block)
-            self.stream.counted(len(block))
+        for columns in self._format.read_columns(self._path, self._header):
+            rows = len(columns[0])
+            write(lines.encode(columns, number), rows)
+            number += rows
+            self.stream.counted(rows)
             self.stream.tick()
 
-    def _one_by_one(
-        self, rows: Iterator[Sequence[str]]
-    ) -> Generator[dict[str, Any], None, Counter[str]]:
+    def _one_by_one(self) -> Generator[dict[str, Any], None, Counter[str]]:
         parse = row_parser(
             self._match,
             self._new,
@@ -127,6 +120,7 @@ class FileRows:
             selected=self.stream.selected_columns,
         )
         misfits_of: Counter[str] = Counter()
+        rows = self._format.read_rows(self._path, self._header)
         for number, row in enumerate(rows, 1):
             values, misfits = parse(row)
             record = {**self.constants, **values}

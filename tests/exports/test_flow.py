@@ -177,13 +177,13 @@ class TestSideBySide:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         most: list[int] = []
         sandbox.on_request = lambda _: most.append(len(list(tmp_path.rglob("*.part"))))
-        emit = Collector.write_message
+        emit = Collector.write_lines
 
-        def write(writer: Collector, message: Any) -> None:
+        def write(writer: Collector, lines: bytes) -> None:
             most.append(len(list(tmp_path.rglob("*.part"))))
-            emit(writer, message)
+            emit(writer, lines)
 
-        monkeypatch.setattr(Collector, "write_message", write)
+        monkeypatch.setattr(Collector, "write_lines", write)
         sync(impact(two_reports, max_concurrent_jobs=2), clock).ok()
         assert 1 <= max(most) <= 2
         assert list(tmp_path.iterdir()) == []

@@ -51,6 +51,11 @@ def as_csv(rows, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL) -> str:
     return text.getvalue().replace(NUL, "\0")
 
 
+def in_rows(block):
+    """Return what the block says, as rows."""
+    return block.rows, block.lines, [list(row) for row in zip(*block.columns, strict=True)]
+
+
 def read(path):
     summary = delimited.inspect(path)
     rows = list(delimited.read_rows(path, summary.header))
@@ -141,7 +146,7 @@ def test_an_ordinary_block_is_read_at_once(block, end):
     block = block.replace("#", end)
     rows = by_parser(block)
     lines_of_it = len(list(io.StringIO(block, newline="")))
-    assert plain.plain_rows(block, 2) == (len(rows), lines_of_it, rows)
+    assert in_rows(plain.plain_columns(block, 2)) == (len(rows), lines_of_it, rows)
     assert plain.plain_count(block, 2) == (len(rows), lines_of_it, ())
 
 
@@ -150,11 +155,11 @@ def test_an_ordinary_block_is_read_at_once(block, end):
 def test_a_block_is_never_read_as_anything_else(text, end):
     block = text + end
     rows = by_parser(block)
-    for found in (plain.plain_rows(block, 2), plain.plain_count(block, 2)):
+    for found in (plain.plain_columns(block, 2), plain.plain_count(block, 2)):
         if found is not None:
             assert rows is not None
             assert {len(row) for row in rows} == {2}
-            assert found.rows in (rows, ())
+            assert in_rows(found)[2] == (rows if found.columns else [])
             assert found[:2] == (len(rows), len(list(io.StringIO(block, newline=""))))
 
 
@@ -286,7 +291,7 @@ def test_memory_does_not_grow_with_the_file(spool):
     finally:
         tracemalloc.stop()
     assert (rows, len(first)) == (200_000, 3)
-    assert peak < 1_000_000
+    assert peak < 2_000_000
 
 
 def test_the_digest_is_that_of_the_content_however_it_was_packed(spool):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from shared import ADDED
 
-from tap_affiliate_reports.formats.delimited import read_rows
+from tap_affiliate_reports.formats.delimited import read_columns
 from tap_affiliate_reports.messages import LineWriter
-from tap_affiliate_reports.record_lines import BLOCK_ROWS, RecordLines
+from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.schema import Column, Kind, match_header
 
 KINDS = (Kind.STRING, Kind.DECIMAL, Kind.INTEGER, Kind.DATETIME, Kind.BOOLEAN)
@@ -27,10 +26,10 @@ def main(path: Path) -> None:
         stream="bench",
         constants={**ADDED, "_row_number": 0},
     )
-    writer, rows, number = LineWriter(), read_rows(path, header), 1
-    while block := list(islice(rows, BLOCK_ROWS)):
+    writer, number = LineWriter(), 1
+    for block in read_columns(path, header):
         writer.write_lines(lines.encode(block, number))
-        number += len(block)
+        number += len(block[0])
     writer.flush()
 
 
