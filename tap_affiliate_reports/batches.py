@@ -78,5 +78,7 @@ class BatchFiles:
         try:
             yield
         except Exception as error:  # each kind of storage has its own
+            with contextlib.suppress(Exception):  # most likely the same again
+                self._open.close()
             msg = f"can't write a batch file to {self._config.storage.root}: {error}"
             raise FileError(msg) from None

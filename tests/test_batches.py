@@ -17,7 +17,9 @@ from harness import FakeClock, Run, config_for, discover, sync
 from test_chain import POSTGRES as IN_POSTGRES
 from test_chain import REPORTS, TABLES, Days, environment, expected, loaded
 
-from tap_affiliate_reports.errors import SyncFailed
+from tap_affiliate_reports.batches import BatchFiles, batch_config
+from tap_affiliate_reports.errors import FileError, SyncFailed
+from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
 from tap_affiliate_reports.settings import check
 
@@ -82,7 +84,7 @@ def test_a_file_has_no_more_records_than_the_batch_size_and_one_block(
     run = sync(config, clock).ok()
     sizes = [len(content(batch)) for batch in batches(run, LISTING)]
     assert len(sizes) > 3
-    assert max(sizes) <= 300 + 250
+    assert max(sizes) <= 300 + BLOCK_ROWS
     assert all(path.name.startswith("night-tap-affiliate-reports--") for path in tmp_path.iterdir())
 
 
@@ -130,6 +132,23 @@ def test_a_folder_that_can_not_be_written_is_a_clear_error_and_keeps_the_bookmar
     assert isinstance(run.error, SyncFailed)
     assert "can't write a batch file" in str(run.error)
     assert run.bookmark(LISTING) is None
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_a_disk_that_is_full_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    config = batched({}, tmp_path)
+    config["batch_config"]["encoding"]["compression"] = compression
+    found = batch_config(config)
+    assert found is not None
+    full = Path("/dev/full")
+    monkeypatch.setattr(type(found.storage), "open", lambda *_: full.open("wb"))
+    told: list[str] = []
+    files = BatchFiles(found, "x", told.append)
+    with pytest.raises(FileError, match="can't write a batch file"):
+        files.write(b'{"n":1}\n' * 50_000, 50_000)
+    assert told == []
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 MAX_RECORD = 64 * 1024 * 1024
 """The longest record that is read, in characters or bytes; more is no report."""
 
-BLOCK_ROWS = 250
-"""How many rows are best taken at once: a block should stay in the processor's cache."""
+BLOCK_ROWS = 500
+"""The most rows that are taken at once: a block should stay in the processor's cache."""
 
 Columns = Sequence[Sequence[str]]
-"""A block of rows, one or more: the texts of each column."""
+"""A block of rows, from one to BLOCK_ROWS: the texts of each column."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Co
         if header is not None and own != list(header):
             raise DamagedFile("its header is not the one that was checked")
         for block in blocks:
-            yield block.columns
+            for start in range(0, block.rows, BLOCK_ROWS):
+                yield [column[start : start + BLOCK_ROWS] for column in block.columns]
 
 
 def _header(blocks: Iterator[Block]) -> list[str]:
