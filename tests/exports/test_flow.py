@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -17,6 +18,7 @@ import requests
 from harness import Collector, FakeClock, config_for, sync
 
 from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.formats import BLOCK_ROWS, Summary, delimited
 from tap_affiliate_reports.sandbox import (
     Attribute,
     Job,
@@ -36,6 +38,8 @@ INFO = 20
 SEPTEMBER = "2026-09-10..2026-09-30"
 POLL = "GET .*/Jobs/[^/]+$"
 HEADER = b"Id,Amount\r\n"
+# A file of several blocks.
+SPOOLED_ROWS = 4 * BLOCK_ROWS
 OLD = HEADER + b"old,1\r\n" * 4
 
 
@@ -187,6 +191,45 @@ class TestSideBySide:
         sync(impact(two_reports, max_concurrent_jobs=2), clock).ok()
         assert 1 <= max(most) <= 2
         assert list(tmp_path.iterdir()) == []
+
+    def test_the_next_file_is_on_disk_when_the_last_is_emitted(
+        self,
+        sandbox: Sandbox,
+        clock: FakeClock,
+        two_reports: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Also where its job ends only while the rows before it are on their way."""
+        add_report(sandbox, "orders", SPOOLED_ROWS)
+        add_report(sandbox, "sales", SPOOLED_ROWS)
+        ends = iter((5, 50, 50, 50, 50, 50))
+        sandbox.impact.job_seconds = lambda _job: next(ends)
+        checked = [threading.Event() for _ in range(6)]
+        inspect, files = delimited.inspect, iter(checked)
+        emit, seen = Collector.write_lines, []
+
+        def look(path: Path) -> Summary:
+            found = inspect(path)
+            next(files).set()
+            return found
+
+        def write(writer: Collector, lines: bytes) -> None:
+            before = len(writer.messages)
+            emit(writer, lines)
+            if any(m["type"] == "RECORD" and m["stream"] in ("orders", "sales")
+                   for m in writer.messages[before:]):  # fmt: skip
+                if not seen:
+                    clock.sleep(60)
+                seen.append(len(lines))
+            elif len(seen) > 1:
+                # The rows of the first window are out: nothing but a download is waited for.
+                assert all(event.wait(20) for event in checked[1:5])
+
+        monkeypatch.setattr(delimited, "inspect", look)
+        monkeypatch.setattr(Collector, "write_lines", write)
+        run = sync(impact(two_reports, max_concurrent_jobs=5), clock).ok()
+        assert len(run.records("sales")) == len(run.records("orders")) == 3 * SPOOLED_ROWS
+        assert len(seen) > 6
 
 
 class TestPatience:
