@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import kill_child
+import pytest
 from harness import FakeClock, Warehouse
 
 from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox
 
+MAX_JOBS = 2
 FORKS = multiprocessing.get_context("forkserver")
 # What takes long to import; the tests' own folder is not on the path of the server.
 FORKS.set_forkserver_preload(["hypothesis", "tap_affiliate_reports.tap"])
@@ -34,9 +36,26 @@ class Killing:
     # In the path of a request that asks how far a job is.
     poll = "/Jobs"
 
+    # Of each kind of source
+
     @property
     def config(self) -> dict[str, Any]:
         raise NotImplementedError
+
+    def night(self) -> None:
+        """Load everything once, and let the source change and a night pass."""
+        raise NotImplementedError
+
+    @property
+    def spent(self) -> int:
+        """How many jobs the service made."""
+        raise NotImplementedError
+
+    def resume(self, state: dict[str, Any], *, is_last: bool = True) -> None:
+        """Sync from a state, and check that the warehouse has exactly what the source has."""
+        raise NotImplementedError
+
+    # Of all
 
     def job(self, **options: Any) -> kill_child.Job:
         return kill_child.Job(self.config, self.state, self.folder, self.clock.now(), **options)
@@ -65,6 +84,70 @@ class Killing:
         self.sandbox.on_request = None
         assert process.exitcode is not None, "the child hangs"
         return process.exitcode
+
+
+class Worlds(Protocol):
+    """Makes worlds, each with a folder and sockets of its own."""
+
+    def __call__(self, *, night: bool) -> Killing: ...
+
+
+def undisturbed(worlds: Worlds, *, night: bool) -> tuple[list[str], list[dict[str, Any]], int]:
+    """Return the requests, the messages and what was spent in a sync that nobody kills."""
+    world = worlds(night=night)
+    job, before, spent = world.job(), len(world.sandbox.requests), world.spent
+    assert world.child(job, lambda _: False) == 0
+    requests = [f"{r.method} {r.path}" for r in world.sandbox.requests[before:]]
+    return requests, job.messages(), world.spent - spent
+
+
+def kill_at_each_request(worlds: Worlds, *, night: bool) -> str:
+    """Kill a sync at each of its requests and resume it; return all requests, for a look."""
+    requests, _, spent = undisturbed(worlds, night=night)
+    for number in range(1, len(requests) + 1):
+        world = worlds(night=night)
+        left, job, before = [number], world.job(), world.spent
+
+        def is_due(_: LoggedRequest, left: list[int] = left) -> bool:
+            left[0] -= 1
+            return left[0] == 0
+
+        if world.child(job, is_due) != -signal.SIGKILL:
+            assert number > len(requests) - 4, "polls vary with the threads, but not by much"
+            continue
+        messages = job.messages()
+        world.warehouse.load(messages)
+        world.resume(last_state(world, messages))
+        more = world.spent - before - spent
+        assert more <= MAX_JOBS, f"killed at request {number}: {requests[number - 1]}"
+    return " ".join(requests)
+
+
+def kill_after_messages(worlds: Worlds, *, night: bool, older: int) -> list[str]:
+    """Kill a sync after its messages and resume it from a STATE so many before the last.
+
+    Returns the kinds of all messages, for a look.
+    """
+    _, messages, spent = undisturbed(worlds, night=night)
+    for number in moments(messages)[older :: 1 + older]:
+        world = worlds(night=night)
+        job, before = world.job(die_after=number), world.spent
+        assert world.child(job, lambda _: False) == -signal.SIGKILL
+        arrived = job.messages()
+        assert len(arrived) == number
+        world.warehouse.load(arrived)
+        world.resume(last_state(world, arrived, older), is_last=not older)
+        if not older:
+            assert world.spent - before <= spent + MAX_JOBS
+    return [message["type"] for message in messages]
+
+
+NIGHTS = pytest.mark.parametrize("night", [False, True], ids=["the first sync", "the next night"])
+STATES = pytest.mark.parametrize(
+    ("night", "older"),
+    [(False, 0), (True, 0), (True, 1), (True, 3)],
+    ids=["the first sync", "the next night", "given the STATE before", "given an old STATE"],
+)
 
 
 def moments(messages: list[dict[str, Any]]) -> list[int]:

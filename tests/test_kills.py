@@ -19,14 +19,23 @@ from typing import Any
 import kill_child
 import pytest
 from harness import FakeClock, config_for, sync
-from killing import Killing, last_state, moments
+from killing import (
+    MAX_JOBS,
+    NIGHTS,
+    STATES,
+    Killing,
+    kill_after_messages,
+    kill_at_each_request,
+    last_state,
+    moments,
+    undisturbed,
+)
 from small_source import SmallSource, check_bookmark, check_exact, check_ledger, check_retired
 
-from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox, hang
+from tap_affiliate_reports.sandbox import Sandbox, hang
 
 REPORTS = ("other", "sales")
 START = date(2026, 11, 11)
-MAX_JOBS = 2
 
 
 @dataclass(kw_only=True)
@@ -47,7 +56,6 @@ class World(Killing):
         )
 
     def night(self) -> None:
-        """Load everything once, and let the source change and a night pass."""
         first = sync(self.config, self.clock).ok()
         self.warehouse.load(first.messages)
         self.state = first.state
@@ -72,7 +80,7 @@ class World(Killing):
         return self.clock.now().date() - timedelta(days=1)
 
     @property
-    def exports(self) -> int:
+    def spent(self) -> int:
         return len(self.sandbox.impact.exports)
 
 
@@ -101,63 +109,21 @@ def worlds(tmp_path: Path) -> Iterator[Worlds]:
         yield Worlds(tmp_path, stack)
 
 
-def undisturbed(worlds: Worlds, *, night: bool) -> tuple[list[str], list[dict[str, Any]], int]:
-    """Return the requests, the messages and the exports of a sync that nobody kills."""
-    world = worlds(night=night)
-    job, before, exports = world.job(), len(world.sandbox.requests), world.exports
-    assert world.child(job, lambda _: False) == 0
-    requests = [f"{r.method} {r.path}" for r in world.sandbox.requests[before:]]
-    return requests, job.messages(), world.exports - exports
-
-
-@pytest.mark.parametrize("night", [False, True], ids=["the first sync", "the next night"])
+@NIGHTS
 def test_killed_at_any_request_a_sync_resumes_to_exactly_the_source(
     worlds: Worlds, night: bool
 ) -> None:
-    requests, _, exports = undisturbed(worlds, night=night)
-    kinds = " ".join(requests)
+    kinds = kill_at_each_request(worlds, night=night)
     for step in ("/Reports", "/MetaData", "/ReportExport/", "/Jobs", "/Download", "/storage/"):
         assert step in kinds
     assert ("/Replay" in kinds) == night
-    for number in range(1, len(requests) + 1):
-        world = worlds(night=night)
-        left, job, before = [number], world.job(), world.exports
-
-        def is_due(_: LoggedRequest, left: list[int] = left) -> bool:
-            left[0] -= 1
-            return left[0] == 0
-
-        if world.child(job, is_due) != -signal.SIGKILL:
-            assert number > len(requests) - 4, "polls vary with the threads, but not by much"
-            continue
-        messages = job.messages()
-        world.warehouse.load(messages)
-        world.resume(last_state(world, messages))
-        spent = world.exports - before
-        assert spent <= exports + MAX_JOBS, f"killed at request {number}: {requests[number - 1]}"
 
 
-@pytest.mark.parametrize(
-    ("night", "older"),
-    [(False, 0), (True, 0), (True, 1), (True, 3)],
-    ids=["the first sync", "the next night", "given the STATE before", "given an old STATE"],
-)
+@STATES
 def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
     worlds: Worlds, night: bool, older: int
 ) -> None:
-    _, messages, exports = undisturbed(worlds, night=night)
-    kinds = [m["type"] for m in messages]
-    assert kinds.count("STATE") > 6
-    for number in moments(messages)[older :: 1 + older]:
-        world = worlds(night=night)
-        job, before = world.job(die_after=number), world.exports
-        assert world.child(job, lambda _: False) == -signal.SIGKILL
-        arrived = job.messages()
-        assert len(arrived) == number
-        world.warehouse.load(arrived)
-        world.resume(last_state(world, arrived, older), is_last=not older)
-        if not older:
-            assert world.exports - before <= exports + MAX_JOBS
+    assert kill_after_messages(worlds, night=night, older=older).count("STATE") > 6
 
 
 def test_a_kill_costs_the_exports_that_no_state_knew_and_no_other(worlds: Worlds) -> None:
@@ -176,7 +142,7 @@ def test_a_kill_costs_the_exports_that_no_state_knew_and_no_other(worlds: Worlds
         for number, message in enumerate(job.messages())
         if message["type"] == "STATE" and "unfinished" in json.dumps(message)
     ]
-    assert len(begins) == whole.exports > 2
+    assert len(begins) == whole.spent > 2
     for number in begins:
         for die_after in (number, number + 1):
             world = one_by_one()
@@ -187,7 +153,7 @@ def test_a_kill_costs_the_exports_that_no_state_knew_and_no_other(worlds: Worlds
             world.resume(last_state(world, messages))
             # The first export is under way before the first window's stream begins.
             unknown = 1 if die_after == begins[0] else 0
-            assert world.exports == whole.exports + unknown, f"killed after {die_after} messages"
+            assert world.spent == whole.spent + unknown, f"killed after {die_after} messages"
 
 
 def test_records_of_a_block_that_was_never_written_are_no_loss(worlds: Worlds) -> None:

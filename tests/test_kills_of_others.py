@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,7 +19,17 @@ from typing import Any
 import kill_child
 import pytest
 from harness import FakeClock, sync
-from killing import Killing, last_state, moments
+from killing import (
+    MAX_JOBS,
+    NIGHTS,
+    STATES,
+    Killing,
+    Worlds,
+    kill_after_messages,
+    kill_at_each_request,
+    last_state,
+    undisturbed,
+)
 from other_sources import (
     CLICKS,
     CREATE,
@@ -43,7 +53,6 @@ from small_source import check_bookmark, check_retired
 from tap_affiliate_reports.sandbox import Sandbox, hang
 
 START = date(2026, 11, 11)
-MAX_JOBS = 2
 
 
 @dataclass(kw_only=True)
@@ -142,7 +151,6 @@ class Tasks(Killing):
 
 
 World = Files | Tasks
-Worlds = Callable[..., World]
 
 
 @pytest.fixture(params=[Files, Tasks], ids=["hienergy", "instal"])
@@ -163,63 +171,20 @@ def worlds(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Worlds]:
         yield world
 
 
-def undisturbed(worlds: Worlds, *, night: bool) -> tuple[list[str], list[dict[str, Any]], int]:
-    """Return the requests, the messages and what was spent in a sync that nobody kills."""
-    world = worlds(night=night)
-    job, before, spent = world.job(), len(world.sandbox.requests), world.spent
-    assert world.child(job, lambda _: False) == 0
-    requests = [f"{r.method} {r.path}" for r in world.sandbox.requests[before:]]
-    return requests, job.messages(), world.spent - spent
-
-
-NIGHTS = pytest.mark.parametrize("night", [False, True], ids=["the first sync", "the next night"])
-
-
 @NIGHTS
 def test_killed_at_any_request_a_sync_resumes_to_exactly_the_source(
     worlds: Worlds, night: bool
 ) -> None:
-    requests, _, spent = undisturbed(worlds, night=night)
-    kinds = " ".join(requests)
+    kinds = kill_at_each_request(worlds, night=night)
     for step in ("POST ", "/exports/", "/storage/"):
         assert step in kinds
-    for number in range(1, len(requests) + 1):
-        world = worlds(night=night)
-        left, job, before = [number], world.job(), world.spent
-
-        def is_due(_: object, left: list[int] = left) -> bool:
-            left[0] -= 1
-            return left[0] == 0
-
-        if world.child(job, is_due) != -signal.SIGKILL:
-            assert number > len(requests) - 4, "polls vary with the threads, but not by much"
-            continue
-        messages = job.messages()
-        world.warehouse.load(messages)
-        world.resume(last_state(world, messages))
-        assert world.spent - before <= spent + MAX_JOBS, f"killed at {requests[number - 1]}"
 
 
-@pytest.mark.parametrize(
-    ("night", "older"),
-    [(False, 0), (True, 0), (True, 1), (True, 3)],
-    ids=["the first sync", "the next night", "given the STATE before", "given an old STATE"],
-)
+@STATES
 def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
     worlds: Worlds, night: bool, older: int
 ) -> None:
-    _, messages, spent = undisturbed(worlds, night=night)
-    assert [m["type"] for m in messages].count("STATE") > 3
-    for number in moments(messages)[older :: 1 + older]:
-        world = worlds(night=night)
-        job, before = world.job(die_after=number), world.spent
-        assert world.child(job, lambda _: False) == -signal.SIGKILL
-        arrived = job.messages()
-        assert len(arrived) == number
-        world.warehouse.load(arrived)
-        world.resume(last_state(world, arrived, older), is_last=not older)
-        if not older:
-            assert world.spent - before <= spent + MAX_JOBS
+    assert kill_after_messages(worlds, night=night, older=older).count("STATE") > 3
 
 
 def test_killed_twice_in_a_row_a_sync_still_resumes_to_exactly_the_source(worlds: Worlds) -> None:
