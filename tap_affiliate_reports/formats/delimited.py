@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import BLOCK_ROWS, MAX_RECORD, Summary
-from tap_affiliate_reports.formats.lines import Lines
+from tap_affiliate_reports.formats.lines import BLOCK, Lines
 from tap_affiliate_reports.formats.plain import MAX_FIELD, Block, plain_columns, plain_count
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from tap_affiliate_reports.formats import Columns
-    from tap_affiliate_reports.formats.lines import Stream
 
 _GZIP = b"\x1f\x8b"
 _HTML = ("<!doctype html", "<html")
@@ -34,14 +33,14 @@ _HTML = ("<!doctype html", "<html")
 def inspect(path: Path) -> Summary:
     """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
     with path.open("rb") as file:
-        content = _Hashed(_decompressed(file))
-        lines = Lines(io.BufferedReader(content))
+        digest = hashlib.sha256()
+        lines = Lines(_content(file, digest.update))
         blocks = _blocks(lines, plain_count)
         return Summary(
             header=_header(blocks),
             rows=sum(block.rows for block in blocks),
             size=path.stat().st_size,
-            digest=content.digest.hexdigest(),
+            digest=digest.hexdigest(),
             terminated=lines.terminated,
         )
 
@@ -58,7 +57,7 @@ def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[
 def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns]:
     """Yield the same rows as blocks of columns."""
     with path.open("rb") as file:
-        blocks = _blocks(Lines(_decompressed(file)), plain_columns)
+        blocks = _blocks(Lines(_content(file)), plain_columns)
         own = _header(blocks)
         if header is not None and own != list(header):
             raise DamagedFile("its header is not the one that was checked")
@@ -76,30 +75,20 @@ def _blocks(lines: Lines, plain: Callable[[str, int], Block | None]) -> Iterator
 
     What can be read at once is given to `plain`; the rest is read line by line.
     """
-    csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
-    held: list[str] = []
-    reader = csv.reader(_after(held, lines), strict=True)
-    width = blank = 0
+    next_row = _one_by_one(lines).__next__
+    width = blank = taken = 0
     rows: list[list[str]] = []
     try:
         while True:
-            if block := lines.whole_block():
+            block = lines.whole_block()
+            if block or taken >= BLOCK:
                 yield from _block(rows)
-                rows = []
-                if width > 1 and (found := plain(block, width)) is not None:
-                    lines.skip_block(found.lines)
-                    yield found
-                    continue
-            line = next(lines, None)
-            if line is None:
-                yield from _block(rows)
-                return
-            if '"' in line or len(line) > MAX_FIELD:
-                held.append(line)
-                row = next(reader)
-            else:
-                bare = line.rstrip("\r\n")
-                row = bare.split(",") if bare else []
+                rows, taken = [], 0
+            if block and (found := _at_once(lines, block, width, plain)):
+                yield found
+                continue
+            row = next_row()
+            taken += MAX_RECORD - lines.left
             lines.left = MAX_RECORD
             if not row:
                 # A null in a report of one column; the last ones of a file are none.
@@ -115,6 +104,8 @@ def _blocks(lines: Lines, plain: Callable[[str, int], Block | None]) -> Iterator
                 yield from _nulls(blank)
                 rows, blank = [], 0
             rows.append(row)
+    except StopIteration:
+        yield from _block(rows)
     except csv.Error as error:
         raise DamagedFile(f"line {lines.number} is not CSV: {error}") from error
     except UnicodeError as error:
@@ -143,6 +134,33 @@ def _refuse(row: list[str], width: int, number: int) -> None:
         raise DamagedFile("an HTML page in place of a file")
 
 
+def _at_once(
+    lines: Lines, block: str, width: int, plain: Callable[[str, int], Block | None]
+) -> Block | None:
+    found = plain(block, width) if width > 1 else None
+    if found is None and block.count('"') % 2:
+        # It ends within a record, and the next block would begin within it.
+        block = lines.longer_block()
+        found = plain(block, width) if width > 1 else None
+    if found is not None:
+        lines.skip_block(found.lines)
+    return found
+
+
+def _one_by_one(lines: Lines) -> Iterator[list[str]]:
+    """Yield each row that begins in the next line; a blank line is an empty one."""
+    csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
+    held: list[str] = []
+    reader = csv.reader(_after(held, lines), strict=True)
+    for line in lines:
+        if '"' in line or len(line) > MAX_FIELD:
+            held.append(line)
+            yield next(reader)
+        else:
+            bare = line.rstrip("\r\n")
+            yield bare.split(",") if bare else []
+
+
 def _after(held: list[str], texts: Iterator[str]) -> Iterator[str]:
     """Yield what is held at that moment, else the next text."""
     while True:
@@ -152,23 +170,28 @@ def _after(held: list[str], texts: Iterator[str]) -> Iterator[str]:
         yield text
 
 
-def _decompressed(file: io.BufferedReader) -> Stream:
-    return gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
+def _content(
+    file: io.BufferedReader, tell: Callable[[memoryview], object] = lambda _: None
+) -> io.BufferedReader:
+    """Return the file's bytes, decompressed; each that is read is told."""
+    stream = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
+    return io.BufferedReader(_Told(stream, tell), BLOCK)
 
 
-class _Hashed(io.RawIOBase):
-    """A stream that digests what is read from it."""
+class _Told(io.RawIOBase):
+    """A stream that tells what is read from it."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self.digest = hashlib.sha256()
+    def __init__(
+        self, stream: io.BufferedReader | gzip.GzipFile, tell: Callable[[memoryview], object]
+    ) -> None:
+        self._stream, self._tell = stream, tell
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         count = self._stream.readinto(buffer)
-        self.digest.update(memoryview(buffer)[:count])
+        self._tell(memoryview(buffer)[:count])
         return count
 
     def close(self) -> None:

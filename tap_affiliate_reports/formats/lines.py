@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 from operator import itemgetter
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import MAX_RECORD
@@ -14,12 +13,11 @@ from tap_affiliate_reports.formats import MAX_RECORD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Stream = io.BufferedReader | gzip.GzipFile
-
 BLOCK = 64 * 1024
 """How many characters are read at once: they should stay in the processor's cache."""
 
 _LAST = itemgetter(-1)
+_ENDS = ("\n", "\r")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -30,7 +28,7 @@ class Lines:
     `number` is how many lines there have been. `terminated` is right once the last was given.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: io.BufferedReader) -> None:
         self.left = MAX_RECORD
         self.number = 0
         self.terminated = True
@@ -43,6 +41,20 @@ class Lines:
         """Return the lines that come next, many of them; "" within a block and at the end."""
         if not self._pending and not self._block:
             self._block = next(self._blocks, "")
+        return self._block
+
+    def longer_block(self) -> str:
+        """Return the same block with the rest of its last record, where that is not much more."""
+        more: list[str] = []
+        left = 2 * BLOCK - len(self._block)
+        while left > 0 and (line := self._text.readline(MAX_RECORD + 1)):
+            more.append(line)
+            left -= len(line)
+            if line.count('"') % 2:
+                break
+        if more:
+            self.terminated = more[-1].endswith(_ENDS)
+            self._block += "".join(more)
         return self._block
 
     def skip_block(self, lines: int) -> None:
@@ -66,12 +78,12 @@ class Lines:
         self.number += 1
         return line.replace("\0", "") if "\0" in line else line
 
-    def _read(self, stream: Stream) -> Iterator[str]:
+    def _read(self, stream: io.BufferedReader) -> Iterator[str]:
         encoding = "utf-16" if stream.peek(2)[:2] in _UTF_16 else "utf-8-sig"
-        with io.TextIOWrapper(cast("IO[bytes]", stream), encoding, newline="") as text:
+        with io.TextIOWrapper(stream, encoding, newline="") as self._text:
             # A block ends with a line: one that is too long is refused when it is given.
-            while block := text.read(BLOCK) + text.readline(MAX_RECORD + 1):
-                self.terminated = block.endswith(("\n", "\r"))
+            while block := self._text.read(BLOCK) + self._text.readline(MAX_RECORD + 1):
+                self.terminated = block.endswith(_ENDS)
                 yield block
 
 

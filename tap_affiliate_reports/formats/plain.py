@@ -84,18 +84,16 @@ def plain_columns(block: str, width: int) -> Block | None:
 
 
 def _fill(fields: list[str], outside: str, quoted: Iterable[str]) -> bool:
-    """Put each quoted text in its place; return whether a mark was all that each place had."""
+    """Put each quoted text in its place; return whether marks were all that each place had."""
     commas = (between.count(",") + between.count("\n") for between in outside.split(_MARK))
-    before = -1
+    texts_at: dict[int, list[str]] = {}
     for place, text in zip(accumulate(commas), quoted, strict=False):
-        if place == before:
-            # Between the two was an escaped quote.
-            fields[place] += f'"{text}'
-        elif fields[place].strip(_MARK):
+        texts_at.setdefault(place, []).append(text)
+    for place, texts in texts_at.items():
+        if fields[place].strip(_MARK):
             return False
-        else:
-            fields[place] = text
-        before = place
+        # Between two texts was an escaped quote.
+        fields[place] = '"'.join(texts)
     return True
 
 

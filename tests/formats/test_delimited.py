@@ -294,6 +294,52 @@ def test_memory_does_not_grow_with_the_file(spool):
     assert peak < 2_000_000
 
 
+@pytest.mark.parametrize("text", ["x" * 1_000 + "\ny", "x" * lines.BLOCK + "\n", "\n" * 300])
+def test_memory_does_not_grow_with_a_file_whose_blocks_end_within_a_record(spool, text):
+    record = as_csv([[text, "1"]]).encode()
+    count = 10_000_000 // len(record)
+    path = spool(b"a,b\n" + record * count)
+    tracemalloc.start()
+    try:
+        rows = delimited.inspect(path).rows
+        read = sum(row == [text, "1"] for row in delimited.read_rows(path))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows == read == count
+    assert peak < 6_000_000
+
+
+@pytest.mark.parametrize("name", ["plain_columns", "plain_count"])
+def test_a_block_that_ends_within_a_record_is_read_at_once_with_its_rest(spool, monkeypatch, name):
+    """Slowness is no fault that any other test would see."""
+    at_once, function = [], getattr(delimited, name)
+
+    def note(block, width):
+        found = function(block, width)
+        at_once.append(found.rows if found else 0)
+        return found
+
+    monkeypatch.setattr(delimited, name, note)
+    path = spool(as_csv([["a", "b"], *[["one line\nand\nanother", "1"]] * 20_000]).encode())
+    assert delimited.inspect(path).rows == len(list(delimited.read_rows(path))) == 20_000
+    # All but those beside the header, in the first block.
+    assert sum(at_once) > 15_000
+
+
+def test_a_field_may_have_any_number_of_escaped_quotes(spool):
+    many = '"' * 1_000_000
+    rows = [["1", "2"]] * 40_000 + [["1", many], ["3", many + "x"]]
+    assert read(spool(as_csv([["a", "b"], *rows]).encode()))[1:] == rows
+
+
+def test_a_gzip_file_in_odd_pieces_is_read_as_it_was_checked(spool):
+    content = "a,b\n1,é\n".encode("utf-16")
+    for cut in range(4):
+        packed = gzip.compress(content[:cut]) + gzip.compress(content[cut:])
+        assert read(spool(packed)) == [["a", "b"], ["1", "é"]]
+
+
 def test_the_digest_is_that_of_the_content_however_it_was_packed(spool):
     plain = delimited.inspect(spool(b"a\n1\n"))
     packed = delimited.inspect(spool(gzip.compress(b"a\n1\n")))
