@@ -152,7 +152,7 @@ def _cases() -> Iterator[Case]:
         # A refusal that is cut short is still a refusal: the replay runs already.
         runs = (case.fault, case.step) == ("cut, unseen", "replay")
         # Without the list, each job is asked for alone.
-        alone = case.step == "look" and not case.fault.startswith("429")
+        alone = case.step == "look"
         yield case._replace(expected=EXACT) if runs or alone else case
     yield from cases("answer lost", ("schedule", "replay"), lambda: reset(handled=True))
     yield from cases("refused by storage", ("download",), redirect_to_nobody)

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from tap_affiliate_reports.errors import DamagedFile, TapError
-from tap_affiliate_reports.exports.export import Export
+from tap_affiliate_reports.exports.export import Export, Step
 from tap_affiliate_reports.exports.job import ExportJob, ExportSource
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.http import NotReady
@@ -37,6 +37,9 @@ class Downloads:
                 export.landed = error
             except Exception as error:  # raised where the export is taken
                 export.landed = TapError(f"{export}: {error!r}")
+            if not isinstance(export.landed, tuple) or export.step is not Step.DOWNLOADING:
+                # No file, or one that nobody waits for any longer.
+                target.unlink(missing_ok=True)
             self.landed.set()
 
         # A daemon, because a sync that is told to stop does not wait for a download.

@@ -84,8 +84,10 @@ class Export:
     replayed: bool = False
     stale_at: datetime | None = None
     take_as_is: bool = False
-    # The service's list shows its job, as far as is known.
-    is_listed: bool = True
+    # When the job itself was last polled.
+    asked_alone: float = 0.0
+    # How many looks at the service's list did not show its job.
+    misses: int = 0
 
     def __str__(self) -> str:
         return f"{self.stream} {self.window}"

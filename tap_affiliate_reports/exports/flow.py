@@ -10,25 +10,21 @@ from __future__ import annotations
 import copy
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import (
     ExportFailed,
-    Forbidden,
-    NotFound,
     RateLimited,
-    Rejected,
     TapError,
     Unauthorized,
-    Unavailable,
 )
 from tap_affiliate_reports.exports.download import Downloads
 from tap_affiliate_reports.exports.export import UNDER_WAY, Export, Limits, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportSource
+from tap_affiliate_reports.exports.polling import Polling
 from tap_affiliate_reports.exports.quota import Quota
 from tap_affiliate_reports.exports.steps import LONGEST_PAUSE, Steps
 
@@ -66,6 +62,7 @@ class ExportFlow:
             gives_way=self._planned_goes_first,
             still_needed=lambda: self.exports_needed,
         )
+        self._polling = Polling(self.source, self.clock, self.limits, self._steps, self._attempt)
 
     def plan(self, exports: Iterable[Export]) -> None:
         """Queue exports in the order of taking; refreshes get what the quota leaves the others.
@@ -118,7 +115,7 @@ class ExportFlow:
                 self._attempt(export, self._steps.take_landed)
             elif export.step is Step.PAUSED and now >= export.next_try:
                 self._attempt(export, self._steps.replay)
-        self._look(now)
+        self._polling.poll(self._active)
         while self._waiting and self._under_way < self.limits.max_concurrent_jobs:
             export = self._waiting.popleft()
             if export.step is Step.QUEUED:
@@ -167,7 +164,8 @@ class ExportFlow:
             if self._heartbeat_due:
                 self._log_heartbeat()
             self._heartbeat_due = now + HEARTBEAT
-        due = [e.next_try for e in self._active if e.step in {Step.RUNNING, Step.PAUSED}]
+        due = self._polling.due([e for e in self._active if e.step is Step.RUNNING])
+        due += [export.next_try for export in self._active if export.step is Step.PAUSED]
         pause = max(0.0, min(due, default=now + LONGEST_PAUSE) - now)
         if any(export.step is Step.DOWNLOADING for export in self._active):
             self._downloads.landed.wait(pause)
@@ -178,31 +176,6 @@ class ExportFlow:
         waiting = [e for e in self._active if e.step in UNDER_WAY and e.step is not Step.READY]
         told = ", ".join(f"{e} ({e.percent}%)" for e in waiting)
         logger.info("waiting for %d jobs: %s", len(waiting), told)
-
-    # Polling
-
-    def _look(self, now: float) -> None:
-        """Poll what is due: by one look at the service's list where it shows more than one job."""
-        running = [export for export in self._active if export.step is Step.RUNNING]
-        listed = [export for export in running if export.is_listed]
-        if len(listed) > 1 and any(now >= export.next_try for export in listed):
-            self._attempt(listed[0], lambda _: self._poll_all(listed))
-        for export in running:
-            if export.step is Step.RUNNING and now >= export.next_try:
-                self._attempt(export, self._steps.poll)
-
-    def _poll_all(self, exports: Sequence[Export]) -> None:
-        try:
-            shown = self.source.poll_all([export.job for export in exports if export.job])
-        except (Forbidden, NotFound, Rejected, Unavailable):
-            # The jobs themselves may still be asked for.
-            shown = {}
-        for export in exports:
-            job = shown.get(export.job.id) if export.job else None
-            if job is None:
-                export.is_listed = False
-            else:
-                self._attempt(export, partial(self._steps.judge, job=job))
 
     # Quota
 

@@ -146,6 +146,7 @@ class ApiClient:
         body: Any = None,
         may_repeat: Callable[[], bool] = lambda: True,
         also: Container[int] = (),
+        attempts: int = ATTEMPTS,
     ) -> Answer:
         """Send one request below the base URL and return its JSON answer.
 
@@ -167,7 +168,7 @@ class ApiClient:
                     raise _TryAgain(msg)
                 return Answer(response.status_code, response.headers, document)
 
-        return self._retry(what, attempt, may_repeat)
+        return self._retry(what, attempt, may_repeat, attempts)
 
     def download(self, path: str | Callable[[], str], target: Path) -> NotReady | None:
         """Store the file behind a path in `target`, following redirects to storage.
@@ -316,16 +317,20 @@ class ApiClient:
         raise Rejected(line)
 
     def _retry(
-        self, what: str, attempt: Callable[[], T], may_repeat: Callable[[], bool] = lambda: True
+        self,
+        what: str,
+        attempt: Callable[[], T],
+        may_repeat: Callable[[], bool] = lambda: True,
+        attempts: int = ATTEMPTS,
     ) -> T:
         waited = 0.0
-        for number in range(ATTEMPTS):
+        for number in range(attempts):
             pause, was_limited = backoff(number, self.random_unit()), False
             try:
                 return attempt()
             except RateLimited as error:
                 pause = max(error.retry_after or 0.0, pause if not error.retry_after else 0.0)
-                if number == ATTEMPTS - 1 or waited + pause > self.max_wait_seconds:
+                if number == attempts - 1 or waited + pause > self.max_wait_seconds:
                     raise
                 reason, was_limited = str(error), True
             except _TryAgain as error:
@@ -340,7 +345,7 @@ class ApiClient:
             except requests.RequestException as error:
                 msg = f"{what}: {type(error).__name__}"
                 raise ApiError(msg) from None
-            if number == ATTEMPTS - 1 or not (was_limited or may_repeat()):
+            if number == attempts - 1 or not (was_limited or may_repeat()):
                 break
             waited += pause
             logger.info("%s; trying again in %.1f s", reason, pause)

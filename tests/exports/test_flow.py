@@ -192,6 +192,31 @@ class TestSideBySide:
         assert 1 <= max(most) <= 2
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("fault", ["keys repeat", "no table"])
+    def test_the_files_of_exports_that_failed_are_gone_at_once(
+        self,
+        sandbox: Sandbox,
+        clock: FakeClock,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        fault: str,
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        reports = [f"bad_{number}" for number in range(8)]
+        for name in reports:
+            columns = [Attribute("Id"), Attribute("Amount", "Decimal")]
+            html = (lambda *_: b"<html></html>\n") if fault == "no table" else None
+            sandbox.impact.add(
+                Report(name, name, columns, rows=lambda *_: [["1", "2"]] * 2, raw=html)
+            )
+        options = {name: {"primary_keys": ["Id", "_window_start"]} for name in reports}
+        most: list[int] = []
+        sandbox.on_request = lambda _: most.append(len(list(tmp_path.rglob("*.part"))))
+        config = config_for(sandbox, reports=reports, report_options=options, max_concurrent_jobs=2)
+        run = sync(config, clock)
+        assert isinstance(run.error, TapError)
+        assert 1 <= max(most) <= 2
+
     def test_the_next_file_is_on_disk_when_the_last_is_emitted(
         self,
         sandbox: Sandbox,
@@ -251,46 +276,6 @@ class TestPatience:
                 assert pause == pytest.approx(tenth)
         # Near the end, by the service's own percentage, it is looked at sooner.
         assert min(pauses[-3:]) < 15
-
-    def test_sixty_jobs_cost_no_more_looks_than_five(
-        self, sandbox: Sandbox, clock: FakeClock, one_window: dict[str, Any]
-    ) -> None:
-        sandbox.impact.job_seconds = 200
-        looks: list[int] = []
-        for number in range(60):
-            add_report(sandbox, f"many_{number}")
-        for count in (5, 60):
-            requests_before = len(sandbox.requests)
-            reports = [f"many_{number}" for number in range(count)]
-            # Not days that the other run had exported.
-            config = {**one_window, "start_date": f"2026-09-{count % 28 + 1:02}"}
-            sync(impact(config, reports=reports, max_concurrent_jobs=60), clock).ok()
-            asked = [f"{r.method} {r.path}" for r in sandbox.requests[requests_before:]]
-            looks.append(sum(bool(re.search("GET .*/Jobs(/[^/]+)?$", one)) for one in asked))
-        assert looks[1] <= looks[0] < 40
-
-    def test_a_job_that_the_list_does_not_show_is_asked_for_alone(
-        self, sandbox: Sandbox, clock: FakeClock, two_reports: dict[str, Any]
-    ) -> None:
-        sandbox.faults.add("GET .*/Jobs$", body(b'{"Jobs": []}'), times=None)
-        run = sync(two_reports, clock).ok()
-        assert len(run.records("sales")) == len(run.records("orders")) == 12
-
-    @pytest.mark.parametrize(
-        "answer",
-        [status(403), status(404), status(500), reset(), body(b"[]"), body(b'{"Jobs": [7, {}]}')],
-        ids=["403", "404", "500", "reset", "a bare list", "alien items"],
-    )
-    def test_a_list_that_can_not_be_had_costs_no_job(
-        self,
-        sandbox: Sandbox,
-        clock: FakeClock,
-        two_reports: dict[str, Any],
-        answer: Action,
-    ) -> None:
-        sandbox.faults.add("GET .*/Jobs[?]CreatedAfter=2026-11-18", answer, times=None)
-        run = sync(two_reports, clock).ok()
-        assert len(run.records("sales")) == len(run.records("orders")) == 12
 
     def test_a_heartbeat_tells_every_half_minute_what_is_waited_for(
         self, sandbox: Sandbox, clock: FakeClock, one_window: dict[str, Any]

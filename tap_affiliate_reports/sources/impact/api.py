@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pendulum
 
 from tap_affiliate_reports.errors import Forbidden, NotFound, Rejected, SettingsError
-from tap_affiliate_reports.http import ApiClient
+from tap_affiliate_reports.http import ATTEMPTS, ApiClient
 from tap_affiliate_reports.settings import parse_zone
 from tap_affiliate_reports.sources.documents import number, text_of
 
@@ -41,6 +41,7 @@ class ImpactApi:
         params: Mapping[str, Any] | None = None,
         *,
         if_cut: str = "",
+        attempts: int = ATTEMPTS,
     ) -> Iterator[list[Any]]:
         """Yield the items of a list page by page, following the links where there are any.
 
@@ -56,7 +57,7 @@ class ImpactApi:
                 msg = f"{where}: the list leads back to a page of it"
                 raise Rejected(msg)
             seen.add(url)
-            document = self.client.json(url, params).document
+            document = self.client.json(url, params, attempts=attempts).document
             params = None
             # A bare array in place of an envelope is known from a sister API.
             envelope = document if isinstance(document, dict) else {key: document}

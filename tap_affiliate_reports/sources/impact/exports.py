@@ -29,8 +29,11 @@ STATES = {
     "CANCELLED": JobState.FAILED,
 }
 
-# Whether the list of jobs has pages is open; no more of them are read for one look.
+# Whether the list of jobs has pages is open; no more of them are read for one look, nor more than
+# the jobs would cost one by one.
 LIST_PAGES = 3
+# Each job can be asked for by itself, so a look is not worth long waits.
+LOOK_ATTEMPTS = 2
 # The synchronous endpoint gives this many rows a page.
 RUN_PAGE_ROWS = 20_000
 IF_CUT = "use mode: export"
@@ -86,8 +89,13 @@ class ImpactExports:
         now = self.server_now()
         since = min(job.created_at or now for job in jobs).date() - timedelta(days=1)
         shown: dict[str, ExportJob] = {}
-        pages = self.api.pages(self.api.path("Jobs"), "Jobs", {"CreatedAfter": since.isoformat()})
-        for page in islice(pages, LIST_PAGES):
+        pages = self.api.pages(
+            self.api.path("Jobs"),
+            "Jobs",
+            {"CreatedAfter": since.isoformat()},
+            attempts=LOOK_ATTEMPTS,
+        )
+        for page in islice(pages, min(LIST_PAGES, len(jobs) - 1)):
             for document in page:
                 job_id = text_of(document.get("Id")) if isinstance(document, dict) else ""
                 if job_id in wanted:
