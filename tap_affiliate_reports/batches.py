@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
@@ -23,17 +25,24 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
     if not raw:
         return None
     encoding = {"format": "jsonl", "compression": "gzip", **raw.get("encoding", {})}
-    return BatchConfig.from_dict({**raw, "encoding": encoding})
+    storage = {**raw["storage"]}
+    if "://" not in storage["root"]:
+        # The framework would announce a path with its spaces quoted, and read it as it stands.
+        storage["root"] = f"file://{Path(storage['root']).expanduser().absolute()}"
+    return BatchConfig.from_dict({**raw, "encoding": encoding, "storage": storage})
 
 
 class BatchFiles:
     """Writes lines of records into files, each of at most `batch_size` records and one block.
 
-    `announce` is called with the URL of each file once it is whole.
+    `announce` is called with the URL of each file once it is whole; until then it is in `spool`.
     """
 
-    def __init__(self, config: BatchConfig, name: str, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: BatchConfig, name: str, spool: Path, announce: Callable[[str], None]
+    ) -> None:
         self._config = config
+        self._spool = spool
         self._name = f"{config.storage.prefix or ''}{name}-{uuid4()}"
         self._announce = announce
         self._count = 0
@@ -66,7 +75,8 @@ class BatchFiles:
 
     def _begin(self) -> IO[bytes] | gzip.GzipFile:
         self._number += 1
-        file = self._open.enter_context(self._config.storage.open(self._filename, "wb"))
+        with _temporary_files_in(self._spool):
+            file = self._open.enter_context(self._config.storage.open(self._filename, "wb"))
         if self._config.encoding.compression != "gzip":
             return file
         return self._open.enter_context(
@@ -82,3 +92,13 @@ class BatchFiles:
                 self._open.close()
             msg = f"can't write a batch file to {self._config.storage.root}: {error}"
             raise FileError(msg) from None
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    # The storage begins a file there, and who ends this process clears only the spool.
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from databases import Postgres
 from harness import FakeClock, Run, config_for, discover, sync
+from singer_sdk.helpers._batch import StorageTarget
 from test_chain import POSTGRES as IN_POSTGRES
 from test_chain import REPORTS, TABLES, Days, environment, expected, loaded
 
@@ -145,10 +147,44 @@ def test_a_disk_that_is_full_is_a_clear_error(
     full = Path("/dev/full")
     monkeypatch.setattr(type(found.storage), "open", lambda *_: full.open("wb"))
     told: list[str] = []
-    files = BatchFiles(found, "x", told.append)
+    files = BatchFiles(found, "x", tmp_path, told.append)
     with pytest.raises(FileError, match="can't write a batch file"):
         files.write(b'{"n":1}\n' * 50_000, 50_000)
     assert told == []
+
+
+def test_a_file_is_in_the_spool_until_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told to stop removes that folder, and nothing else may be left."""
+    spool, root, temporary = (tmp_path / name for name in ("spool", "root", "tmp"))
+    spool.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    found = batch_config(batched({}, root))
+    assert found is not None
+    files = BatchFiles(found, "x", spool, lambda _: None)
+    files.write(b'{"n":1}\n', 1)
+    assert (len(list(spool.iterdir())), list(root.iterdir())) == (1, [])
+    assert list(temporary.iterdir()) == []
+    files.finish()
+    assert (list(spool.iterdir()), len(list(root.iterdir()))) == ([], 1)
+
+
+@pytest.mark.parametrize("name", ["with space", "größe", "plain", "per%20cent"])
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_folder_of_any_name_is_announced_as_the_framework_s_loaders_read_it(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, name: str, form: str
+) -> None:
+    config = batched(config_for(sandbox, reports=[LISTING], END_DATE="2026-09-30"), tmp_path)
+    config["batch_config"]["storage"]["root"] = form.format(tmp_path / name)
+    found = batches(sync(config, clock).ok(), LISTING)
+    urls = [url for batch in found for url in batch["manifest"]]
+    assert urls
+    for url in urls:
+        head, tail = StorageTarget.split_url(url)
+        with StorageTarget.from_url(head).open(tail, "rb") as file, gzip.open(file) as lines:
+            assert json.loads(next(iter(lines)))["_account"] == "IRsandbox"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +195,13 @@ def test_a_disk_that_is_full_is_a_clear_error(
         ({"encoding": {"format": "jsonl"}}, "storage.root: is required"),
         ("file:///x", "batch_config: needs the objects"),
         ({"encoding": 7, "storage": {"root": "x"}}, "batch_config: needs the objects"),
+        ({"storage": {"root": "x"}, "wait": 1}, "batch_config.wait: is not a setting"),
+        ({"storage": {"root": "x", "rot": "y"}}, "batch_config.storage.rot: is not a setting"),
+        ({"storage": {"root": "x"}, "encoding": {"x": 1}}, "batch_config.encoding.x: is not"),
+        ({"storage": {"root": "x", "params": None}}, "batch_config.storage.params: is not an"),
+        ({"storage": {"root": "x"}, "batch_size": "500"}, "batch_config.batch_size: '500' is not"),
+        ({"storage": {"root": "x"}, "batch_size": 0}, "batch_config.batch_size: 0 is not"),
+        ({"storage": {"root": "x"}, "batch_size": True}, "batch_config.batch_size: True is not"),
     ],
 )
 def test_what_can_not_be_done_is_refused_by_name(batch: Any, told: str) -> None:

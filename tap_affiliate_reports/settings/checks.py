@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
 from datetime import date, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
 import pendulum
+from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, StorageTarget
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, MONTHS, REQUIRED, SANDBOX, SOURCES
-
-BATCH = ("encoding", "storage")
 
 
 def parse_day(name: str, text: Any) -> date:
@@ -96,15 +96,26 @@ def _batch_errors(batch: Any) -> Iterator[str]:
     """Yield what is wrong with the framework's own setting, which it checks by its types only."""
     if batch is None:
         return
-    parts = [batch.get(name, {}) for name in BATCH] if isinstance(batch, Mapping) else []
-    encoding, storage = parts or (None, None)
-    if not isinstance(encoding, Mapping) or not isinstance(storage, Mapping):
+    names = {"encoding": BaseBatchFileEncoding, "storage": StorageTarget}
+    parts = {name: batch.get(name, {}) for name in names} if isinstance(batch, Mapping) else {}
+    if not parts or not all(isinstance(part, Mapping) for part in parts.values()):
         yield "batch_config: needs the objects encoding and storage"
         return
-    if encoding.get("format", "jsonl") != "jsonl":
-        yield f"batch_config.encoding.format: {encoding['format']!r} is not jsonl"
-    if not storage.get("root"):
+    for kind, name, part in (
+        (BatchConfig, "batch_config", batch),
+        *((kind, f"batch_config.{name}", parts[name]) for name, kind in names.items()),
+    ):
+        unknown = set(part) - {field.name for field in fields(kind)}
+        yield from (f"{name}.{key}: is not a setting" for key in sorted(unknown))
+    if parts["encoding"].get("format", "jsonl") != "jsonl":
+        yield f"batch_config.encoding.format: {parts['encoding']['format']!r} is not jsonl"
+    if not parts["storage"].get("root"):
         yield "batch_config.storage.root: is required"
+    if not isinstance(parts["storage"].get("params", {}), Mapping):
+        yield "batch_config.storage.params: is not an object"
+    size = batch.get("batch_size")
+    if size is not None and (type(size) is not int or size < 1):
+        yield f"batch_config.batch_size: {size!r} is not a number of records"
 
 
 def _is_url(text: str) -> bool:

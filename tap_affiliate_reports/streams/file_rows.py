@@ -83,7 +83,8 @@ class FileRows:
         # What a loader adds to a RECORD from its message; without a version it would retire the
         # row at the next ACTIVATE_VERSION.
         lines = self._lines({**self.constants, "_sdc_table_version": version}, bare=True)
-        files = BatchFiles(config, f"{self.stream.tap_name}--{self.stream.name}", announce)
+        name = f"{self.stream.tap_name}--{self.stream.name}"
+        files = BatchFiles(config, name, self.stream.flow.spool, announce)
         self._in_blocks(lines, files.write)
         files.finish()
         return lines.unparsed
