@@ -10,6 +10,7 @@ import pytest
 from harness import FakeClock, Run, config_for, discover, sync
 
 from tap_affiliate_reports.sandbox import Attribute, Report, body, status
+from tap_affiliate_reports.sources.impact.reports import METADATA_THREADS
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.sandbox import Sandbox
@@ -307,6 +308,16 @@ class TestMetadataThatCanNotBeHad:
         run = sync(config_for(sandbox, reports=[BY_DAY]), clock).ok()
         assert run.said(LISTING, logging.WARNING)
         assert run.records(BY_DAY)
+
+    def test_a_limit_that_is_not_waited_out_is_met_by_few_requests(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        for number in range(80):
+            sandbox.impact.add(small(f"more_{number}"))
+        limit = status(429, {"Retry-After": "2000"})
+        sandbox.faults.add("/MetaData$", limit, times=None)
+        assert names(catalog_of(sandbox, clock)) == LISTS
+        assert len(asked_metadata(sandbox)) <= METADATA_THREADS
 
     @pytest.mark.parametrize("code", [403, 404, 500])
     def test_the_sync_ends_with_an_error_where_it_was_selected(

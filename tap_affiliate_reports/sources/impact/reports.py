@@ -13,7 +13,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from tap_affiliate_reports.errors import ApiError, Rejected, SettingsError, Unauthorized
+from tap_affiliate_reports.errors import (
+    ApiError,
+    RateLimited,
+    Rejected,
+    SettingsError,
+    Unauthorized,
+)
 from tap_affiliate_reports.schema import Column, columns_of
 from tap_affiliate_reports.sources.documents import Document, is_true, text_of
 from tap_affiliate_reports.sources.impact.api import ImpactApi
@@ -47,6 +53,8 @@ class ImpactReports:
 
     api: ImpactApi
     _metadata: dict[str, Document | ApiError] = field(default_factory=dict)
+    # A limit that is not waited out: whatever else is asked for would meet it too.
+    _limit: RateLimited | None = None
 
     @cached_property
     def listed(self) -> list[Document]:
@@ -83,10 +91,15 @@ class ImpactReports:
         return document
 
     def _fetch(self, report: str) -> Document | ApiError:
+        if self._limit is not None:
+            return self._limit
         try:
             document = self.api.client.json(self.api.path("Reports", report, "MetaData")).document
         except Unauthorized:
             raise
+        except RateLimited as error:
+            self._limit = error
+            return error
         except ApiError as error:
             return error
         if not isinstance(document, dict) or not isinstance(document.get("Attributes"), list):
