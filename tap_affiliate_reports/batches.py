@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +14,7 @@ from uuid import uuid4
 
 from singer_sdk.helpers._batch import BatchConfig
 
-from tap_affiliate_reports.errors import FileError
+from tap_affiliate_reports.errors import FileError, SettingsError
 
 # Records repeat themselves so much that more effort gains little.
 GZIP_LEVEL = 1
@@ -26,10 +28,28 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
         return None
     encoding = {"format": "jsonl", "compression": "gzip", **raw.get("encoding", {})}
     storage = {**raw["storage"]}
-    if "://" not in storage["root"]:
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", storage["root"]):
         # The framework would announce a path with its spaces quoted, and read it as it stands.
         storage["root"] = f"file://{Path(storage['root']).expanduser().absolute()}"
     return BatchConfig.from_dict({**raw, "encoding": encoding, "storage": storage})
+
+
+def prepare(config: BatchConfig) -> None:
+    """Make the folders of batch files, or raise SettingsError, before anything is spent on rows."""
+    root = config.storage.root
+    msg = f"batch_config.storage: can't write to {root}"
+    try:
+        # The framework has no public way to its root.
+        path = config.storage._root_path
+        (path / f"{config.storage.prefix or ''}x").parent.mkdir(parents=True, exist_ok=True)
+        is_writable = not root.startswith("file:") or os.access(path.path, os.W_OK)
+    except ImportError as error:
+        hint = "; install the extra s3 of this package" if root.startswith("s3:") else ""
+        raise SettingsError(f"{msg}: {error}{hint}") from None
+    except Exception as error:  # each kind of storage has its own
+        raise SettingsError(f"{msg}: {type(error).__name__} {error}") from None
+    if not is_writable:
+        raise SettingsError(msg)
 
 
 class BatchFiles:
@@ -88,8 +108,9 @@ class BatchFiles:
         try:
             yield
         except Exception as error:  # each kind of storage has its own
-            with contextlib.suppress(Exception):  # most likely the same again
-                self._open.close()
+            # Closed as usual, the part would be put in its place.
+            with contextlib.suppress(Exception):
+                self._open.__exit__(type(error), error, error.__traceback__)
             msg = f"can't write a batch file to {self._config.storage.root}: {error}"
             raise FileError(msg) from None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports import settings
+from tap_affiliate_reports.batches import batch_config, prepare
 from tap_affiliate_reports.errors import (
     ENDS_THE_RUN,
     SettingsError,
@@ -85,6 +86,8 @@ class Sync:
         if self.prepared:
             return
         self.prepared = True
+        if (batches := batch_config(self.tap.config)) is not None:
+            prepare(batches)
         for source in self.tap.sources:
             streams = [s for s in self.tap.table_streams if s.source is source and s.selected]
             if any(stream.ABORT_AT_RECORD_COUNT == 1 for stream in streams):
@@ -137,6 +140,10 @@ class Sync:
             source.name, span.start, span.end, flow.exports_needed,
             "" if limit is None else f" of at most {limit} in this run",
         )  # fmt: skip
+        if span.start > span.end:
+            self.logger.warning(
+                "start_date: %s is after the last day to fetch: nothing is loaded", span.start
+            )
 
     def _span(self, source: Source) -> Span:
         now = source.exports.server_now()
@@ -240,7 +247,8 @@ class Sync:
                     self.failed(stream.name, TapError(line), quiet=True)
         if self.failures:
             told = "; ".join(_told(name, error) for name, error in self.failures.items())
-            msg = f"{len(self.failures)} streams failed, the others are done. {told}"
+            count = len(self.failures)
+            msg = f"{count} stream{'s' * (count > 1)} failed, the others are done. {told}"
             raise SyncFailed(msg)
 
     def is_last(self, stream: Stream) -> bool:

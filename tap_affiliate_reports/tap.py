@@ -71,7 +71,10 @@ class TapAffiliateReports(Tap):
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._sandbox: Sandbox | None = None
-        completed = settings.complete(config or {}, from_environment=parse_env_config)
+        self.append_builtin_config(self.config_jsonschema)
+        completed = settings.complete(
+            config or {}, self.config_jsonschema["properties"], from_environment=parse_env_config
+        )
         self._given_state = options.get("state") or {}
         state_check(self._given_state)
         super().__init__(config=completed, catalog=_catalog(catalog), **options)
@@ -82,7 +85,6 @@ class TapAffiliateReports(Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        self.append_builtin_config(self.config_jsonschema)
         errors, warnings = settings.check(self._config, set(self.config_jsonschema["properties"]))
         for line in warnings:
             self.logger.warning(line)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from test_chain import POSTGRES as IN_POSTGRES
 from test_chain import REPORTS, TABLES, Days, environment, expected, loaded
 
 from tap_affiliate_reports.batches import BatchFiles, batch_config
-from tap_affiliate_reports.errors import FileError, SyncFailed
+from tap_affiliate_reports.errors import FileError, SettingsError
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
 from tap_affiliate_reports.settings import check
@@ -113,6 +114,7 @@ def test_where_a_stream_map_must_see_each_record_they_go_one_by_one(
     config = batched(config_for(sandbox, reports=[LISTING], STREAM_MAPS=maps), tmp_path)
     run = sync(config, clock).ok()
     assert batches(run, LISTING) == []
+    assert run.said("no BATCH files")
     assert {r["Status"] for r in run.records(LISTING)} <= {"approved", "pending", "reversed"}
 
 
@@ -126,31 +128,51 @@ def test_finished_files_are_batched_too(sandbox: Sandbox, clock: FakeClock, tmp_
         assert without_version(records) == plain.records(kind) != []
 
 
-def test_a_folder_that_can_not_be_written_is_a_clear_error_and_keeps_the_bookmark(
-    sandbox: Sandbox, clock: FakeClock, tmp_path: Path
+@pytest.mark.parametrize("root", ["{}/file/x", "file://{}/file", "s3://bucket/x", "gs://bucket"])
+def test_a_root_that_can_not_be_written_is_a_clear_error_before_any_export(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, root: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    run = sync(batched(config_for(sandbox, reports=[LISTING]), tmp_path / "file" / "x"), clock)
-    assert isinstance(run.error, SyncFailed)
-    assert "can't write a batch file" in str(run.error)
-    assert run.bookmark(LISTING) is None
+    config = batched(config_for(sandbox, reports=[LISTING]), tmp_path)
+    config["batch_config"]["storage"]["root"] = root.format(tmp_path)
+    run = sync(config, clock)
+    assert isinstance(run.error, SettingsError)
+    assert "batch_config.storage: can't write to" in str(run.error)
+    assert ("extra s3" in str(run.error)) == root.startswith("s3")
+    assert sandbox.impact.exports == []
+
+
+def test_the_folder_of_a_prefix_is_made(sandbox: Sandbox, clock: FakeClock, tmp_path: Path) -> None:
+    config = batched(config_for(sandbox, reports=[LISTING]), tmp_path)
+    config["batch_config"]["storage"]["prefix"] = "sub/dir/night-"
+    found = batches(sync(config, clock).ok(), LISTING)
+    assert len(list((tmp_path / "sub" / "dir").iterdir())) == len(found) > 0
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])
 def test_a_disk_that_is_full_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
 ) -> None:
-    config = batched({}, tmp_path)
+    config = batched({}, tmp_path / "root")
     config["batch_config"]["encoding"]["compression"] = compression
     found = batch_config(config)
     assert found is not None
-    full = Path("/dev/full")
-    monkeypatch.setattr(type(found.storage), "open", lambda *_: full.open("wb"))
-    told: list[str] = []
-    files = BatchFiles(found, "x", tmp_path, told.append)
+    opened = StorageTarget.open
+
+    @contextmanager
+    def on_full_disk(storage: StorageTarget, name: str, mode: str) -> Iterator[Any]:
+        with opened(storage, name, mode) as file, Path("/dev/full").open("wb") as full:
+            file.write(b"a part")
+            yield full
+
+    monkeypatch.setattr(StorageTarget, "open", on_full_disk)
+    spool, told = tmp_path / "spool", list[str]()
+    spool.mkdir()
+    files = BatchFiles(found, "x", spool, told.append)
     with pytest.raises(FileError, match="can't write a batch file"):
         files.write(b'{"n":1}\n' * 50_000, 50_000)
     assert told == []
+    assert list((tmp_path / "root").iterdir()) == [], "no part is put in its place"
 
 
 def test_a_file_is_in_the_spool_until_it_is_whole(
@@ -195,6 +217,11 @@ def test_a_folder_of_any_name_is_announced_as_the_framework_s_loaders_read_it(
         ({"encoding": {"format": "jsonl"}}, "storage.root: is required"),
         ("file:///x", "batch_config: needs the objects"),
         ({"encoding": 7, "storage": {"root": "x"}}, "batch_config: needs the objects"),
+        (
+            {"storage": {"root": "file://tmp/x"}},
+            "batch_config.storage.root: 'file://tmp/x' is neit",
+        ),
+        ({"storage": {"root": ["x"]}}, "batch_config.storage.root: ['x'] is neither"),
         ({"storage": {"root": "x"}, "wait": 1}, "batch_config.wait: is not a setting"),
         ({"storage": {"root": "x", "rot": "y"}}, "batch_config.storage.rot: is not a setting"),
         ({"storage": {"root": "x"}, "encoding": {"x": 1}}, "batch_config.encoding.x: is not"),

@@ -17,7 +17,6 @@ from test_record_lines import ODD, USUAL
 from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 from tap_affiliate_reports.schema import Kind
-from tap_affiliate_reports.streams.file_rows import FileRows
 from tap_affiliate_reports.streams.table import TableStream
 
 TYPES = {
@@ -40,7 +39,7 @@ USUAL_ROW = ["a, b", "7", "0.000000000000000001", "true", "2026-09-30", "2026-09
 def by_the_sdk(config: Mapping[str, Any], clock: FakeClock, **options: Any) -> Run:
     """Sync with each record yielded, and written as the SDK does where no stream is its own."""
     with (
-        mock.patch.object(FileRows, "_is_unmapped", new=False),
+        mock.patch.object(TableStream, "is_mapped", new=True),
         mock.patch.object(RecordLines, "encode", side_effect=AssertionError("a block")),
         mock.patch.object(TableStream, "_write_record_message", Stream._write_record_message),
         mock.patch.object(TableStream, "TYPE_CONFORMANCE_LEVEL", TypeConformanceLevel.RECURSIVE),

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from tap_affiliate_reports.errors import DamagedFile, TapError
-from tap_affiliate_reports.exports.export import Export, Step
+from tap_affiliate_reports.exports.export import Export, Landed
 from tap_affiliate_reports.exports.job import ExportJob, ExportSource
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.http import NotReady
@@ -32,13 +32,15 @@ class Downloads:
 
         def download() -> None:
             try:
-                export.landed = download_whole(self.source, export, job, target)
+                found: Landed = download_whole(self.source, export, job, target)
             except TapError as error:
-                export.landed = error
+                found = error
             except Exception as error:  # raised where the export is taken
-                export.landed = TapError(f"{export}: {error!r}")
-            if not isinstance(export.landed, tuple) or export.step is not Step.DOWNLOADING:
-                # No file, or one that nobody waits for any longer.
+                found = TapError(f"{export}: {error!r}")
+            if not isinstance(found, tuple):
+                target.unlink(missing_ok=True)
+            export.landed = found
+            if export.is_given_up:
                 target.unlink(missing_ok=True)
             self.landed.set()
 

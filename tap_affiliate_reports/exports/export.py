@@ -43,6 +43,10 @@ class ResultFile:
     seconds_waited: float
 
 
+# What a download brings.
+Landed = tuple[Path, Summary] | NotReady | TapError
+
+
 @dataclass(eq=False)
 class Export:
     """One window's export on its way; what is above the line is given, the rest is progress.
@@ -67,7 +71,7 @@ class Export:
     # ------------------------------------------------------------------
     step: Step = Step.QUEUED
     job: ExportJob | None = None
-    landed: tuple[Path, Summary] | NotReady | TapError | None = None
+    landed: Landed | None = None
     result: ResultFile | None = None
     error: TapError | None = None
     left_because: str = ""
@@ -101,6 +105,18 @@ class Export:
     def is_left(self) -> bool:
         """Whether the window is left as it is in this run."""
         return self.step is Step.LEFT
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for its file any longer."""
+        return self.step in {Step.DONE, Step.LEFT, Step.FAILED}
+
+    def discard(self) -> None:
+        """Remove its file; one that is still being downloaded goes when that ends."""
+        if self.result is not None:
+            self.result.path.unlink(missing_ok=True)
+        if isinstance(self.landed, tuple):
+            self.landed[0].unlink(missing_ok=True)
 
     @property
     def percent(self) -> str:

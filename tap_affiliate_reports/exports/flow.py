@@ -124,8 +124,7 @@ class ExportFlow:
     def release(self, export: Export) -> None:
         """Give up an export's place, and its file."""
         export.step = Step.DONE
-        if export.result is not None:
-            export.result.path.unlink(missing_ok=True)
+        export.discard()
         if export in self._active:
             self._active.remove(export)
 
@@ -155,6 +154,7 @@ class ExportFlow:
             for other in (*self._active, *self._waiting):
                 if other.step not in {Step.READY, Step.FAILED, Step.LEFT}:
                     other.leave(str(error), is_quota=True)
+                    other.discard()
         except TapError as error:
             export.step, export.error = Step.FAILED, _named(export, error)
 

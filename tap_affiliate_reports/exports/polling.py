@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.errors import Forbidden, NotFound, Rejected, TapError, Unauthorized
+from tap_affiliate_reports.errors import (
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Rejected,
+    TapError,
+    Unauthorized,
+)
 from tap_affiliate_reports.exports.export import Export, Limits, Step
-from tap_affiliate_reports.exports.job import ExportSource, JobState
+from tap_affiliate_reports.exports.job import ExportSource
 from tap_affiliate_reports.exports.steps import Steps
 
 # A job that so many looks did not show is asked for alone from then on.
@@ -49,6 +56,7 @@ class Polling:
         alone = [export for export in running if export not in listed]
         if now >= self._next_look and any(now >= export.next_try for export in listed):
             alone += self._look(listed)
+            now = self.clock.monotonic()
         for export in alone:
             if export.step is Step.RUNNING and now >= export.next_try:
                 export.asked_alone = now
@@ -84,16 +92,18 @@ class Polling:
             return list(exports)
         except TapError as error:
             # The jobs themselves may still be asked for, and a limit of theirs ends the run.
-            self._rest(LIST_REST * 2 ** min(self._failures, MAX_DOUBLINGS), error)
+            asked_for = error.retry_after if isinstance(error, RateLimited) else None
+            rest = LIST_REST * 2 ** min(self._failures, MAX_DOUBLINGS)
+            self._rest(max(rest, asked_for or 0.0), error)
             return list(exports)
-        self._next_look = self.clock.monotonic() + self.limits.poll_interval
+        now = self.clock.monotonic()
+        self._next_look, self._failures = now + self.limits.poll_interval, 0
         untold = []
         for export in exports:
             job = shown.get(export.job.id) if export.job else None
-            if job is None:
-                export.misses += 1
-                untold.append(export)
-            elif job.state is JobState.READY and job.finished_at is None:
+            export.misses += job is None
+            is_over = now >= export.asked + self.limits.job_timeout
+            if job is None or is_over or not self.steps.believes(export, job):
                 untold.append(export)
             elif export.step is Step.RUNNING:  # unless another's judgement ended it
                 self.attempt(export, partial(self.steps.judge, job=job))

@@ -146,6 +146,14 @@ class Steps:
             job.finished_at, self.source.server_now()
         )
 
+    def believes(self, export: Export, job: ExportJob) -> bool:
+        """Tell whether a list's word of the job is enough: it may be older than the last poll."""
+        if job.state is not JobState.READY or job.finished_at is None:
+            return job.state is JobState.RUNNING
+        if export.replayed:
+            return job.finished_at != export.stale_at
+        return export.is_fresh(job.finished_at, self.source.server_now())
+
     def replay(self, export: Export) -> None:
         """Have the job run again."""
         job = export.job

@@ -67,6 +67,8 @@ def check(config: Mapping[str, Any], known: Collection[str]) -> tuple[list[str],
     if len(days) == 2 and days["end_date"] < days["start_date"]:
         errors.append(f"end_date: {days['end_date']} is before start_date {days['start_date']}")
     errors.extend(_batch_errors(config.get("batch_config")))
+    if not _may_be_sent(config.get("user_agent", "")):
+        errors.append("user_agent: has a character that no header can carry")
     for key in configured if not errors else []:
         errors.extend(_source_errors(key, config[key]))
     return errors, warnings
@@ -83,7 +85,7 @@ def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
     if url is not None and url != SANDBOX and not _is_url(url):
         yield f"{source}.api_url: {url!r} is neither an http(s) URL nor the word {SANDBOX}"
     for name in REQUIRED[source]:
-        if not str(own.get(name)).isprintable() or not str(own.get(name)).isascii():
+        if not _may_be_sent(own.get(name)):
             yield f"{source}.{name}: has a character that no header can carry"
     if own.get("interval") == "monthly" and own.get("window", "month") not in MONTHS:
         yield f"{source}.interval: monthly needs one of these windows: {', '.join(MONTHS)}"
@@ -109,13 +111,30 @@ def _batch_errors(batch: Any) -> Iterator[str]:
         yield from (f"{name}.{key}: is not a setting" for key in sorted(unknown))
     if parts["encoding"].get("format", "jsonl") != "jsonl":
         yield f"batch_config.encoding.format: {parts['encoding']['format']!r} is not jsonl"
-    if not parts["storage"].get("root"):
+    root = parts["storage"].get("root")
+    if not root:
         yield "batch_config.storage.root: is required"
+    elif not isinstance(root, str) or not _is_root(root):
+        yield f"batch_config.storage.root: {root!r} is neither a path nor a URL (file:///...)"
     if not isinstance(parts["storage"].get("params", {}), Mapping):
         yield "batch_config.storage.params: is not an object"
     size = batch.get("batch_size")
     if size is not None and (type(size) is not int or size < 1):
         yield f"batch_config.batch_size: {size!r} is not a number of records"
+
+
+def _is_root(text: str) -> bool:
+    # Other marks mean something to the libraries that open it.
+    return (
+        bool(text.strip())
+        and text.isprintable()
+        and not any(mark in text for mark in ("?", "::"))
+        and (text.startswith("file:///") or not text.lower().startswith("file:"))
+    )
+
+
+def _may_be_sent(value: Any) -> bool:
+    return str(value).isprintable() and str(value).isascii()
 
 
 def _is_url(text: str) -> bool:

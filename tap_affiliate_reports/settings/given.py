@@ -15,15 +15,20 @@ from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, SOURCES
 PREFIX = "TAP_AFFILIATE_REPORTS_"
 
 
-def complete(config: MutableMapping[str, Any], *, from_environment: bool) -> dict[str, Any]:
-    """Return the configuration without nulls, completed by nested environment names."""
+def complete(
+    config: MutableMapping[str, Any], known: Mapping[str, Any], *, from_environment: bool
+) -> dict[str, Any]:
+    """Return the configuration without nulls, completed by nested environment names.
+
+    `known` has the schema of each setting, the framework's own among them.
+    """
     result: dict[str, Any] = {}
     for key, value in config.items():
         if value is None:
             continue
         result[key] = _without_nulls(value) if key in SOURCES else value
     if from_environment:
-        for path, value in _environment():
+        for path, value in _environment(known):
             target = result
             for part in path[:-1]:
                 target = target.setdefault(part, {})
@@ -55,8 +60,8 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _environment() -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, schema in CONFIG_SCHEMA["properties"].items():
+def _environment(known: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, schema in known.items():
         nested = schema.get("properties", {}) if name in SOURCES else {}
         if not nested:
             nested = {"": schema}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
-from singer_sdk.mapper import SameRecordTransform
 
 from tap_affiliate_reports.batches import BatchFiles, batch_config
 from tap_affiliate_reports.exports.export import Export, ResultFile
@@ -48,7 +47,7 @@ class FileRows:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the records where someone must see each; else write their lines at once."""
-        if not (self.stream.writes_blocks and self._is_unmapped):
+        if self.stream.is_mapped or not self.stream.writes_blocks:
             misfits_of = yield from self._one_by_one()
         elif (config := batch_config(self.stream.config)) is None:
             misfits_of = self._as_lines()
@@ -60,12 +59,6 @@ class FileRows:
                 self.export, count, name,
             )  # fmt: skip
         self.unparsed = misfits_of.total()
-
-    @property
-    def _is_unmapped(self) -> bool:
-        """Whether records leave as they are: by no stream map of the user's, and not flattened."""
-        (first, *more) = self.stream.stream_maps
-        return not more and type(first) is SameRecordTransform and not first.flattening_enabled
 
     def _as_lines(self) -> Counter[str]:
         lines = self._lines(self.constants)

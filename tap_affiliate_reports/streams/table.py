@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata, RecordMessage
 
 from tap_affiliate_reports.clock import Clock
@@ -155,6 +156,8 @@ class TableStream(AffiliateStream):
             self.writes_blocks = (
                 write_messages and self.selected and self.ABORT_AT_RECORD_COUNT is None
             )
+            if self.config.get("batch_config") and self.is_mapped:
+                self.logger.info("%s: a stream map sees each row: no BATCH files", self.name)
             for index, record in enumerate(self.get_records(context)):
                 self._check_max_record_limit(current_record_index=index)
                 if write_messages and self.selected:
@@ -201,6 +204,12 @@ class TableStream(AffiliateStream):
     def message_writer(self) -> LineWriter:
         """Where messages go."""
         return self._tap.message_writer
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether a stream map of the user's, or flattening, must see each record."""
+        (first, *more) = self.stream_maps
+        return bool(more) or type(first) is not SameRecordTransform or first.flattening_enabled
 
     def tick(self) -> None:
         """Let the exports that are under way go on."""

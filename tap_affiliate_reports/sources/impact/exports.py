@@ -32,8 +32,10 @@ STATES = {
 # Whether the list of jobs has pages is open; no more of them are read for one look, nor more than
 # the jobs would cost one by one.
 LIST_PAGES = 3
-# Each job can be asked for by itself, so a look is not worth long waits.
-LOOK_ATTEMPTS = 2
+# Each job can be asked for by itself, so a look is not worth a wait.
+LOOK_ATTEMPTS = 1
+# Results are kept for 90 days.
+OLDEST = timedelta(days=90)
 # The synchronous endpoint gives this many rows a page.
 RUN_PAGE_ROWS = 20_000
 IF_CUT = "use mode: export"
@@ -87,7 +89,8 @@ class ImpactExports:
         """Look at the list of jobs, from the day on which the oldest of these was created."""
         wanted = {job.id for job in jobs}
         now = self.server_now()
-        since = min(job.created_at or now for job in jobs).date() - timedelta(days=1)
+        first = min(job.created_at or now for job in jobs)
+        since = max(first, now - OLDEST).date() - timedelta(days=1)
         shown: dict[str, ExportJob] = {}
         pages = self.api.pages(
             self.api.path("Jobs"),
