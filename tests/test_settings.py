@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,8 @@ WRONG = {
     "end_date": settings(end_date="2026-09-31"),
     "end_date before start_date": settings(end_date="2026-09-09"),
     "user_agent": settings(user_agent=5),
+    "user_agent no header has": settings(user_agent="a\nb"),
+    "user_agent is not ASCII": settings(user_agent="tap-ü"),
     "use_singer_decimal": settings(use_singer_decimal="yes"),
     "on_quota": settings(on_quota="explode"),
     "impact": settings("everything"),
@@ -185,6 +188,12 @@ def test_an_unknown_setting_at_top_level_is_a_warning(sandbox: Sandbox, clock: F
     config = config_for(sandbox, reports=["partner_performance_by_day"]) | {"strat_date": "x"}
     run = sync(config, clock).ok()
     assert run.said("strat_date", logging.WARNING)
+
+
+def test_a_start_after_the_last_day_is_a_warning(sandbox: Sandbox, clock: FakeClock) -> None:
+    config = config_for(sandbox, reports=["partner_performance_by_day"], START_DATE="2030-01-01")
+    run = sync(config, clock).ok()
+    assert run.said("start_date: 2030-01-01 is after the last day", logging.WARNING)
 
 
 def test_settings_of_the_framework_are_known(sandbox: Sandbox, clock: FakeClock) -> None:
@@ -398,6 +407,19 @@ def test_nested_settings_come_from_the_environment(environment: pytest.MonkeyPat
         "poll_interval_seconds": 0.5,
     }
     assert (config["start_date"], config["use_singer_decimal"]) == ("2026-09-10", True)
+
+
+def test_the_framework_s_own_settings_come_from_the_environment_too(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    batch = {"encoding": {"format": "jsonl"}, "storage": {"root": "/x"}}
+    environment.setenv(f"{ENV}BATCH_CONFIG", json.dumps(batch))
+    environment.setenv(f"{ENV}STREAM_MAPS", '{"sales": {"Day": null}}')
+    environment.setenv(f"{ENV}FLATTENING_ENABLED", "true")
+    config = from_env({"start_date": "2026-09-10", "instal": {"auth_token": TOKEN}})
+    assert config["batch_config"] == batch
+    assert config["stream_maps"] == {"sales": {"Day": None}}
+    assert config["flattening_enabled"] is True
 
 
 def test_nested_settings_of_the_other_sources_come_from_the_environment(
