@@ -109,7 +109,7 @@ class BatchFiles:
             yield
         except Exception as error:  # each kind of storage has its own
             # Closed as usual, the part would be put in its place.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # the error itself comes out of it again
                 self._open.__exit__(type(error), error, error.__traceback__)
             msg = f"can't write a batch file to {self._config.storage.root}: {error}"
             raise FileError(msg) from None

@@ -614,13 +614,16 @@ class TestFingerprint:
         other = impact(
             config, lookback_days=30, result_max_age_hours=5, max_exports=50, window="month"
         )
-        sync({**other, "start_date": "2026-10-01"}, clock, state=first.state).ok()
+        run = sync({**other, "start_date": "2026-10-01"}, clock, state=first.state).ok()
+        assert run.bookmark("sales") == first.bookmark("sales")
+        assert run.records("sales") == [], "no window is another one for it"
 
     def test_the_same_zone_set_by_hand_is_no_change(
         self, clock: FakeClock, config: dict[str, Any]
     ) -> None:
         first = sync(config, clock).ok()
-        sync(impact(config, timezone="America/New_York"), clock, state=first.state).ok()
+        run = sync(impact(config, timezone="America/New_York"), clock, state=first.state).ok()
+        assert run.bookmark("sales") == first.bookmark("sales")
 
     def test_a_changed_filter_of_one_report_does_not_stop_another(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]

@@ -68,8 +68,7 @@ class HiEnergyExports:
             export_id = text_of(export.get("id"))
             if export_id in wanted:
                 self._links[export_id] = text_of(export.get("download_url"))
-                # A word that is not known is told when the export itself is asked for.
-                with contextlib.suppress(UnknownJobState):
+                with contextlib.suppress(UnknownJobState):  # told when it is asked for itself
                     shown[export_id] = self.api.job(export)
         return shown
 

@@ -102,8 +102,7 @@ class ImpactExports:
             for document in page:
                 job_id = text_of(document.get("Id")) if isinstance(document, dict) else ""
                 if job_id in wanted:
-                    # A word that is not known is told when the job itself is asked for.
-                    with contextlib.suppress(UnknownJobState):
+                    with contextlib.suppress(UnknownJobState):  # told when it is asked for itself
                         shown[job_id] = self._job(document, job_id)
             if wanted <= shown.keys():
                 break
