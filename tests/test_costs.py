@@ -13,6 +13,7 @@ from singer_sdk.helpers import _state
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.streams import _state as manager
 
+from tap_affiliate_reports import messages
 from tap_affiliate_reports.messages import LineWriter, States
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 
@@ -52,6 +53,18 @@ def test_no_state_is_looked_up_for_a_row(
         seen.append([len(calls) for calls in looks])
     assert seen[0] == seen[1]
     assert seen[0][0] > 0, "the look-ups are counted at all"
+
+
+def test_lines_are_written_a_block_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    writes = counted(monkeypatch, LineWriter, "flush")
+    writer, line = LineWriter(), b'{"type":"RECORD"}\n'
+    for _ in range(100_000):
+        writer.write_lines(line)
+    writer.flush()
+    assert len(writes) <= len(line) * 100_000 / messages.BLOCK + 1
+    assert capfdbinary.readouterr().out == line * 100_000
 
 
 def test_a_state_is_encoded_once_and_written_unless_it_is_the_last_one_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,9 @@ from tap_affiliate_reports.sandbox import Attribute, Report, body, status
 from tap_affiliate_reports.sources.impact.reports import METADATA_THREADS
 
 if TYPE_CHECKING:
-    from tap_affiliate_reports.sandbox import Sandbox
+    from collections.abc import Callable
+
+    from tap_affiliate_reports.sandbox import Response, Sandbox
 
 LISTS = {"reports", "report_metadata", "jobs", "report_windows"}
 EXPORTABLE = {
@@ -436,6 +439,21 @@ class TestSelection:
         sandbox.requests.clear()
         sync(config_for(sandbox), clock, catalog=catalog).ok()
         assert asked_metadata(sandbox) == ["12172", BY_DAY]
+
+    def test_metadata_is_asked_for_side_by_side(self, sandbox: Sandbox, clock: FakeClock) -> None:
+        """Each of the first requests is answered only once all of them are there."""
+        together = threading.Barrier(METADATA_THREADS, timeout=20)
+
+        def meet(real: Callable[[], Response]) -> Response:
+            together.wait()
+            return real()
+
+        for number in range(80):
+            sandbox.impact.add(small(f"more_{number}"))
+        sandbox.faults.add("/MetaData$", meet, times=METADATA_THREADS)
+        assert len(names(catalog_of(sandbox, clock))) == 80 + len(EXPORTABLE | LISTS)
+        assert len(asked_metadata(sandbox)) == 80 + len(EXPORTABLE)
+        assert not together.broken
 
     def test_metadata_is_asked_for_once_a_report(self, sandbox: Sandbox, clock: FakeClock) -> None:
         catalog = catalog_of(sandbox, clock)
