@@ -24,6 +24,7 @@ from tap_affiliate_reports.messages import LineWriter, States
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
+from tap_affiliate_reports.state_file import read_state, unwrap
 from tap_affiliate_reports.streams import TableStream
 from tap_affiliate_reports.sync import Sync
 
@@ -75,9 +76,12 @@ class TapAffiliateReports(Tap):
         completed = settings.complete(
             config or {}, self.config_jsonschema["properties"], from_environment=parse_env_config
         )
-        self._given_state = options.get("state") or {}
+        given = options.pop("state", None)
+        self._given_state = {} if given is None else unwrap(given)
         state_check(self._given_state)
-        super().__init__(config=completed, catalog=_catalog(catalog), **options)
+        super().__init__(
+            config=completed, catalog=_catalog(catalog), state=self._given_state, **options
+        )
         # The framework's would copy the whole state for each message, to know it again.
         self._state_writer = States(self.message_writer)
 
@@ -148,7 +152,7 @@ class TapAffiliateReports(Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
+        super().load_state(unwrap(state))
         if self._mapper is not None:
             for stream in self.table_streams:
                 stream.keep_types()
@@ -200,7 +204,7 @@ class TapAffiliateReports(Tap):
             tap = cls(
                 config=given.config,
                 parse_env_config=given.parse_env,
-                state=_json_object("--state", state),
+                state=_state(state),
                 catalog=_json_object("--catalog", catalog),
             )
         except ConfigValidationError as error:
@@ -242,6 +246,22 @@ def _catalog(catalog: Any) -> Catalog | None:
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         msg = f"--catalog: not a Singer catalog: {error!r}"
         raise SettingsError(msg) from None
+
+
+def _state(file: IO[str] | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        state = read_state(file.read())
+    except ValueError as error:  # the file is not text
+        msg = f"--state: not readable JSON: {error}"
+        raise SettingsError(msg) from None
+    except SettingsError as error:
+        msg = f"--state: {error}"
+        raise SettingsError(msg) from None
+    if not state.get("bookmarks"):
+        TapAffiliateReports.logger.warning("--state: the state is empty: all windows are new")
+    return state
 
 
 def _json_object(option: str, file: IO[str] | None) -> dict[str, Any] | None:

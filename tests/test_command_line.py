@@ -78,7 +78,7 @@ class Tap:
     def file(self, name: str, content: Any) -> str:
         text = content if isinstance(content, str) else json.dumps(content)
         path = self.folder / name
-        path.write_text(text)
+        path.write_text(text, errors="surrogateescape")
         return str(path)
 
     def arguments(self, config: Any, *arguments: str, how: tuple[str, ...] = TAP) -> list[str]:
@@ -180,6 +180,34 @@ def test_a_sync_goes_on_from_the_state_of_the_last_one(tap: Tap, sandbox: Sandbo
     again = messages(ok(tap.run(config, "--state", tap.file("state.json", state))))
     assert not [m for m in again if m["type"] == "RECORD" and m["stream"] == BY_DAY]
     assert len(sandbox.impact.exports) == before
+
+
+def test_a_sync_goes_on_from_a_state_in_the_form_that_is_at_hand(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox)
+    printed = ok(tap.run(config))
+    lines = [line for line in printed.splitlines() if json.loads(line)["type"] == "STATE"]
+    state = json.loads(lines[-1])["value"]
+    stored = {"completed": {"singer_state": state}, "partial": {}}
+    before = len(sandbox.impact.exports)
+    for text in (
+        lines[-1],
+        "\n".join(lines) + "\n",
+        json.dumps({"singer_state": state}, indent=2),
+        json.dumps(stored),
+    ):
+        again = messages(ok(tap.run(config, "--state", tap.file("state.json", text))))
+        assert not [m for m in again if m["type"] == "RECORD" and m["stream"] == BY_DAY]
+        assert not [m for m in again if m["type"] == "ACTIVATE_VERSION" and m["stream"] == BY_DAY]
+    assert len(sandbox.impact.exports) == before
+
+
+def test_an_empty_state_is_a_warning(tap: Tap, sandbox: Sandbox) -> None:
+    """`meltano state get` prints one for a state ID that does not exist."""
+    done = tap.run(config_for(sandbox), "--state", tap.file("state.json", {}))
+    ok(done)
+    assert "the state is empty" in done.stderr
 
 
 def test_everything_can_come_from_the_environment(tap: Tap, sandbox: Sandbox) -> None:
@@ -296,6 +324,14 @@ def test_an_account_of_many_reports_is_not_exported_by_accident(tap: Tap, sandbo
 BOOKMARK = {"replication_key": "_window_end", "replication_key_value": "soon"}
 STATES = {
     "no JSON": "{",
+    "no text": "\udcff\udcfe{",
+    "empty": "",
+    "no state in the wrapper": {"singer_state": None},
+    "no state in the message": {"type": "STATE", "value": None},
+    "no bookmarks, no wrapper": {"currently_syncing": None},
+    "null": "null",
+    "cut short": '{"bookmarks": {}}\n{"bookmarks": {"jo',
+    "too deep": "[" * 100_000,
     "no object": [5],
     "no bookmarks": {"bookmarks": []},
     "no stream": {"bookmarks": {BY_DAY: 5}},
@@ -309,7 +345,12 @@ STATES = {
 def test_a_bad_state_is_an_error_without_a_traceback(
     state: str, tap: Tap, sandbox: Sandbox
 ) -> None:
-    refused(tap.run(config_for(sandbox), "--state", tap.file("state.json", STATES[state])))
+    before = len(sandbox.impact.exports)
+    (line,) = refused(
+        tap.run(config_for(sandbox), "--state", tap.file("state.json", STATES[state]))
+    )
+    assert "state" in line
+    assert len(sandbox.impact.exports) == before
 
 
 @pytest.mark.parametrize("content", ["{", '{"streams": 5}'])

@@ -1,0 +1,100 @@
+"""The state given to a sync: a state object, a STATE message, or what Meltano prints or stores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from singer_sdk.helpers._util import load_json
+
+from tap_affiliate_reports.errors import SettingsError
+
+logger = logging.getLogger(__name__)
+
+ACCEPTED = (
+    "give a state object with bookmarks, a STATE message, or the output of `meltano state get`"
+)
+
+
+def read_state(text: str) -> dict[str, Any]:
+    """Return the state of a file; of several lines with one state each, the last one."""
+    text = text.removeprefix("\ufeff")
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        msg = "the state file is empty: leave --state out to start without a state"
+        raise SettingsError(msg)
+    if len(lines) == 1 or not all(line.lstrip().startswith("{") for line in lines):
+        return unwrap(_parse(text))
+    states = []
+    for number, line in enumerate(lines, 1):
+        try:
+            states.append(unwrap(_parse(line)))
+        except SettingsError as error:
+            msg = f"line {number} of the state file: {error}"
+            raise SettingsError(msg) from None
+    logger.info("the state file has %d states, one per line: using the last one", len(states))
+    return states[-1]
+
+
+def unwrap(document: Any) -> dict[str, Any]:
+    """Return the state itself, without what tools put around it.
+
+    Raises SettingsError for anything that is no state. An empty object is an empty state.
+    """
+    if not isinstance(document, dict):
+        msg = f"the state is not a JSON object: {ACCEPTED}"
+        raise SettingsError(msg)
+    if not document:
+        return {}
+    found = []
+    if "bookmarks" in document:
+        found.append(_state(document))
+    if document.get("type") == "STATE" and "value" in document:
+        found.append(unwrap(document["value"]))
+    if "singer_state" in document:
+        found.append(unwrap(document["singer_state"]))
+    if "completed" in document or "partial" in document:
+        found.append(unwrap(_stored(document.get("completed"), document.get("partial"))))
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(str(key)[:40] for key in list(document)[:5])
+    what = "holds more than one state" if found else "has no bookmarks"
+    msg = f"the state {what} (its keys: {names}): {ACCEPTED}"
+    raise SettingsError(msg.replace("\n", " "))
+
+
+def _parse(text: str) -> Any:
+    try:
+        return load_json(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"the state is not readable JSON: {error}"
+        raise SettingsError(msg) from None
+
+
+def _state(document: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(document["bookmarks"], dict):
+        msg = f"the bookmarks of the state are not a JSON object: {ACCEPTED}"
+        raise SettingsError(msg)
+    return document
+
+
+def _stored(completed: Any, partial: Any) -> Any:
+    """Return what Meltano's state backends store as the state that its next run would use."""
+    parts = [part for part in (completed, partial) if part is not None]
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        msg = f"the completed and partial states are not JSON objects: {ACCEPTED}"
+        raise SettingsError(msg)
+    return parts[0] if len(parts) == 1 else _merge(parts[0], parts[1])
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge objects key by key, as Meltano does; any other value of `above` replaces the old."""
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict):
+            old = merged.get(key)
+            merged[key] = _merge(old if isinstance(old, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
