@@ -19,6 +19,8 @@ from tap_affiliate_reports.errors import FileError, SettingsError
 # Records repeat themselves so much that more effort gains little.
 GZIP_LEVEL = 1
 EXTENSIONS = {"gzip": ".json.gz", "none": ".json"}
+# The end of a file's name until the file is complete.
+PART = ".part"
 
 
 def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
@@ -55,7 +57,8 @@ def prepare(config: BatchConfig) -> None:
 class BatchFiles:
     """Writes lines of records into files, each of at most `batch_size` records and one block.
 
-    `announce` is called with the URL of each file once it is whole; until then it is in `spool`.
+    A file is written in `spool`, put into the storage as a `.part`, and renamed once it is
+    complete; then `announce` is called with its URL.
     """
 
     def __init__(
@@ -85,6 +88,8 @@ class BatchFiles:
         if self._file is not None:
             with self._storage():
                 self._open.close()
+                # The storage commits a file in its own way, even a failed one in some versions.
+                self._filesystem.mv(self._path(PART), self._path())
             self._file, self._count = None, 0
             self._announce(self._config.storage.get_url(self._filename))
 
@@ -93,10 +98,18 @@ class BatchFiles:
         extension = EXTENSIONS[self._config.encoding.compression or "none"]
         return f"{self._name}-{self._number}{extension}"
 
+    @property
+    def _filesystem(self) -> Any:
+        return self._config.storage._root_path.fs
+
+    def _path(self, suffix: str = "") -> str:
+        """Return the file's path, as its file system has it."""
+        return str(self._config.storage._root_path.joinpath(self._filename + suffix).path)
+
     def _begin(self) -> IO[bytes] | gzip.GzipFile:
         self._number += 1
         with _temporary_files_in(self._spool):
-            file = self._open.enter_context(self._config.storage.open(self._filename, "wb"))
+            file = self._open.enter_context(self._config.storage.open(self._filename + PART, "wb"))
         if self._config.encoding.compression != "gzip":
             return file
         return self._open.enter_context(
@@ -108,9 +121,11 @@ class BatchFiles:
         try:
             yield
         except Exception as error:  # each kind of storage has its own
-            # Closed as usual, the part would be put in its place.
+            # Closed as usual, the part would be committed.
             with contextlib.suppress(Exception):  # the error itself comes out of it again
                 self._open.__exit__(type(error), error, error.__traceback__)
+            with contextlib.suppress(Exception):  # most often there is none
+                self._filesystem.rm_file(self._path(PART))
             msg = f"can't write a batch file to {self._config.storage.root}: {error}"
             raise FileError(msg) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import tempfile
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from databases import Postgres
+from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
 from harness import FakeClock, Run, config_for, discover, sync
 from singer_sdk.helpers._batch import StorageTarget
 from test_chain import POSTGRES as IN_POSTGRES
@@ -173,6 +175,84 @@ def test_a_disk_that_is_full_is_a_clear_error(
         files.write(b'{"n":1}\n' * 50_000, 50_000)
     assert told == []
     assert list((tmp_path / "root").iterdir()) == [], "no part is put in its place"
+
+
+@contextmanager
+def commits_whatever_happens(storage: StorageTarget) -> Iterator[Any]:
+    """Do as singer-sdk 0.55: the part of a file that failed is put in its place too."""
+    fs = storage._root_path.fs
+    fs.start_transaction()
+    storage._root_path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield fs
+    finally:
+        fs.end_transaction()
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+@pytest.mark.parametrize("commits", [False, True], ids=["as installed", "as in 0.55"])
+@pytest.mark.parametrize("failure", ["write", "commit", "move"])
+def test_a_write_that_fails_leaves_no_file_that_looks_whole(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str,
+    commits: bool,
+    compression: str,
+) -> None:
+    if commits:
+        monkeypatch.setattr(StorageTarget, "_fs", commits_whatever_happens)
+    encoding = {"format": "jsonl", "compression": compression}
+    found = batch_config(batched({}, tmp_path / "root", encoding=encoding))
+    assert found is not None
+    spool, announced = tmp_path / "spool", list[str]()
+    spool.mkdir()
+    files = BatchFiles(found, "x", spool, announced.append)
+    files.write(b'{"n":1}\n', 1)
+    files.finish()
+    (whole,) = announced
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files.write(b'{"n":2}\n' * 9000, 9000)
+    if failure == "write":
+        monkeypatch.setattr(files._file, "write", full)
+    elif failure == "commit":
+        monkeypatch.setattr(LocalFileOpener, "commit", full)
+    else:
+        monkeypatch.setattr(LocalFileSystem, "mv", full)
+
+    def finish() -> None:
+        files.write(b'{"n":3}\n', 1)
+        files.finish()
+
+    with pytest.raises(FileError, match=r"can't write a batch file.*No space left"):
+        finish()
+    assert announced == [whole]
+    assert [path.as_uri() for path in (tmp_path / "root").iterdir()] == [whole]
+
+
+def test_a_file_has_its_name_only_once_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving from the spool to another disk copies, so another name is used until it is done."""
+    found = batch_config(batched({}, tmp_path / "root"))
+    assert found is not None
+    move, seen = LocalFileSystem.mv, list[list[str]]()
+
+    def look(self: Any, source: str, target: str, **options: Any) -> None:
+        seen.append([path.suffix for path in (tmp_path / "root").iterdir()])
+        assert gzip.decompress(Path(source).read_bytes()) == b'{"n":1}\n'
+        move(self, source, target, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "mv", look)
+    spool, announced = tmp_path / "spool", list[str]()
+    spool.mkdir()
+    files = BatchFiles(found, "x", spool, announced.append)
+    files.write(b'{"n":1}\n', 1)
+    files.finish()
+    assert seen == [[".part"]]
+    assert [path.as_uri() for path in (tmp_path / "root").iterdir()] == announced
 
 
 def test_a_file_is_in_the_spool_until_it_is_whole(
