@@ -143,7 +143,7 @@ class Discovery:
             entry = self.catalog.get_stream(spec.name) if self.catalog else None
             self.known.add(spec.name)
             if self.catalog is None or entry is not None:
-                properties = entry.schema.to_dict()["properties"] if entry else None
+                properties = entry.schema.to_dict().get("properties") if entry else None
                 columns = self._file_columns(source, spec, properties)
                 yield FilesStream(
                     self.tap, source, spec, columns, singer_decimal=self._is_singer_decimal

@@ -14,9 +14,10 @@ from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
-from singer_sdk.singerlib import Catalog, StateMessage
+from singer_sdk.singerlib import StateMessage
 
 from tap_affiliate_reports import settings
+from tap_affiliate_reports.catalog import read_catalog
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
@@ -53,7 +54,7 @@ class TapAffiliateReports(Tap):
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
-        TapCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.ACTIVATE_VERSION,
         PluginCapabilities.BATCH,
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
@@ -80,7 +81,7 @@ class TapAffiliateReports(Tap):
         self._given_state = {} if given is None else unwrap(given)
         state_check(self._given_state)
         super().__init__(
-            config=completed, catalog=_catalog(catalog), state=self._given_state, **options
+            config=completed, catalog=read_catalog(catalog), state=self._given_state, **options
         )
         # The framework's would copy the whole state for each message, to know it again.
         self._state_writer = States(self.message_writer)
@@ -136,8 +137,9 @@ class TapAffiliateReports(Tap):
     @override
     def setup_mapper(self) -> None:
         super().setup_mapper()
-        # A catalog's schema may lack new columns, and the SDK's catalog loses precision and scale.
-        for stream in self.table_streams:
+        # A catalog's schema may lack new columns, and the SDK's catalog loses precision and scale;
+        # its keys are not those of the rows.
+        for stream in self.streams.values():
             self.register(stream)
 
     @property
@@ -145,9 +147,9 @@ class TapAffiliateReports(Tap):
         """The streams whose rows come from result files."""
         return [stream for stream in self.streams.values() if isinstance(stream, TableStream)]
 
-    def register(self, stream: TableStream) -> None:
+    def register(self, stream: Stream) -> None:
         """Make the mapper know a stream's schema as it is now."""
-        schema = get_selected_schema(stream.name, stream.schema, stream.mask)
+        schema = get_selected_schema(stream.name, stream.effective_schema, stream.mask)
         self.mapper.register_raw_stream_schema(stream.name, schema, stream.primary_keys)
 
     @override
@@ -235,17 +237,6 @@ class TapAffiliateReports(Tap):
         finally:
             # Downloads and the sandbox have threads that an ordinary exit would wait for.
             os._exit(128 + signum)
-
-
-def _catalog(catalog: Any) -> Catalog | None:
-    """Return a catalog as the framework has it; one that has not its shape is refused."""
-    if catalog is None or isinstance(catalog, Catalog):
-        return catalog
-    try:
-        return Catalog.from_dict(catalog)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        msg = f"--catalog: not a Singer catalog: {error!r}"
-        raise SettingsError(msg) from None
 
 
 def _state(file: IO[str] | None) -> dict[str, Any] | None:

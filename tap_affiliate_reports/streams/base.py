@@ -8,8 +8,9 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
+from singer_sdk.singerlib import StreamMetadata
 
-from tap_affiliate_reports.errors import ENDS_THE_RUN, TapError, Unauthorized
+from tap_affiliate_reports.errors import ENDS_THE_RUN, SettingsError, TapError, Unauthorized
 from tap_affiliate_reports.sources.source import ListSpec, Source
 
 if sys.version_info >= (3, 12):
@@ -19,6 +20,7 @@ else:
 
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog, CatalogEntry
 
     from tap_affiliate_reports.tap import TapAffiliateReports
 
@@ -33,6 +35,40 @@ class AffiliateStream(Stream):
     ) -> None:
         self.source = source
         super().__init__(tap, schema=schema, name=name)
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        keys, replication_key = self.primary_keys, self.replication_key
+        if entry := catalog.get_stream(self.name):
+            self._check_keys(entry)
+        super().apply_catalog(catalog)
+        # Rows keep their keys, because with others the loader would double or merge them.
+        self.primary_keys, self.replication_key = keys, replication_key
+        if replication_key is None:
+            self.forced_replication_method = None
+        if not (self._input_schema or {}).get("properties"):
+            # The framework would remove all columns.
+            self._input_schema = None
+
+    def _check_keys(self, entry: CatalogEntry) -> None:
+        """Log keys of a catalog that are not used, and refuse a replication key that can't be."""
+        if not entry.metadata.resolve_selection().get((), True):
+            return
+        root = entry.metadata.get((), StreamMetadata())
+        keys = entry.key_properties or getattr(root, "table_key_properties", None)
+        if keys and set(keys) != set(self.primary_keys):
+            self.logger.warning(
+                "%s: key_properties %s of the catalog are not used; the keys are %s",
+                self.name, list(keys), list(self.primary_keys),
+            )  # fmt: skip
+        key = entry.replication_key or getattr(root, "replication_key", None)
+        # A column of the tap's own is from before a setting changed.
+        if key and key != self.replication_key and not key.startswith("_"):
+            msg = (
+                f"--catalog: stream {self.name!r} has the replication key {key!r}, which it can't "
+                f"be replicated by: remove it, or set it to {self.replication_key!r}"
+            )
+            raise SettingsError(msg)
 
     @property
     @override
