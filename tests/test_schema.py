@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pendulum
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.schema import (
@@ -386,6 +387,126 @@ def test_equal_names_are_matched_in_their_order():
     match = match_header(["a", "a", "A", "a"], columns)
     assert match.found == [(0, columns[0]), (1, columns[2]), (2, columns[1])]
     assert match.unknown == [(3, "a")]
+
+
+def matched(header: Sequence[str], sources: Sequence[str]) -> dict[str, str]:
+    """Return the column of each name of the header that has one."""
+    match = match_header(header, [column(source) for source in sources])
+    return {header[index]: found.source for index, found in match.found}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("Discount $", "Discount %"),
+        ("Discount €", "Discount $"),
+        ("Discount £", "Discount ¥"),
+        ("Clicks +", "Clicks #"),
+        ("A > B", "A < B"),
+        ("Change -", "Change +"),
+        ("Change (\N{MINUS SIGN})", "Change (+)"),
+        ("Rate @", "Rate &"),
+        ("Heat °", "Heat %"),
+        ("%", "$"),
+        ("#", "%"),
+        ("*", "#"),
+        ("Rate %%", "Rate %"),
+        ("Gain $ %", "Gain % $"),
+        ("≥ 5", "≤ 5"),
+        ("Tier 1.5", "Tier 15"),
+        ("Days 1-7", "Days 17"),
+        ("Ratio 1:5", "Ratio 1.5"),
+        ("Sum 1+23", "Sum 12+3"),
+        ("Day -7", "Day +7"),
+        ("m²", "m2"),
+        ("Café", "Cafe"),
+        ("Ä", "A"),
+        ("-", "_"),
+        ("", "%"),
+        ("Rate ‰", "Rate %"),
+        ("_", " "),
+    ],
+)
+def test_names_of_another_meaning_are_other_columns(name: str, source: str):
+    assert matched([name], [source]) == {}
+    assert matched([source], [name]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("Action Id", "Action_Id"),
+        ("Deal-ID", "Deal ID"),
+        ("deal_id", "Deal ID"),
+        ("AB", "a.b"),
+        ("amount ", "Amount"),
+        ("discount(%)", "Discount %"),
+        ("% Discount", "Discount %"),
+        ("Discount_$", "discount [$]"),
+        ("Action - Id", "ActionId"),
+        ("Sub_ID_1_2", "Sub ID 1-2"),
+        ("clicks, total", "Clicks: Total"),
+        ("Partner's Name", "Partners Name"),
+        ("SubId1", "Sub Id 1"),
+        ("GRÖSSE", "Größe"),
+        (" % ", "%"),
+        ("\ufeffId", "Id"),
+        ("Sale/Lead", "Sale Lead"),
+    ],
+)
+def test_case_and_separators_do_not_matter(name: str, source: str):
+    assert matched([name], [source]) == {name: source}
+    assert matched([source], [name]) == {source: name}
+
+
+@pytest.mark.parametrize("sign", ["%", "$", "€", "#", "+", "*", "&", "-"])
+def test_a_sign_on_one_side_matches_only_where_nothing_else_claims_the_name(sign: str):
+    signed = f"Discount {sign}"
+    assert matched([signed], ["Discount"]) == {signed: "Discount"}
+    assert matched(["discount"], [signed]) == {"discount": signed}
+    assert matched(["Discount £", signed], ["Discount"]) == {}
+    assert matched(["Discount"], ["Discount £", signed]) == {}
+    assert matched(["Discount", signed], ["Discount"]) == {"Discount": "Discount"}
+    assert matched(["Discount"], ["Discount", signed]) == {"Discount": "Discount"}
+    assert matched(["DISCOUNT", signed], ["Discount"]) == {"DISCOUNT": "Discount"}
+    # The column that is left over is not the only one that the name could stand for.
+    assert matched(["Discount £", "Discount"], ["Discount £", signed]) == {
+        "Discount £": "Discount £"
+    }
+    assert matched([signed, signed], ["Discount"]) == {}
+
+
+def test_names_that_are_alike_are_matched_only_where_one_of_each_is_left():
+    assert matched(["ACTION ID"], ["Action_Id", "Action Id"]) == {}
+    assert matched(["ACTION ID", "action-id"], ["Action_Id"]) == {}
+    assert matched(["ACTION ID", "Action Id"], ["Action_Id", "Action Id"]) == {
+        "ACTION ID": "Action_Id",
+        "Action Id": "Action Id",
+    }
+    match = match_header(["A", "A", "A"], [column("a"), column("a")])
+    assert [index for index, _ in match.found] == [0, 1]
+
+
+WORDS = st.lists(
+    st.sampled_from(["a", "A", "b", "1", "2", "%", "$", "+", "-", "_", " ", ".", "(", "é"]),
+    max_size=5,
+).map("".join)
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(WORDS, max_size=5, unique=True), st.lists(WORDS, max_size=5, unique=True), st.randoms()
+)
+def test_a_match_keeps_signs_apart_and_does_not_depend_on_any_order(header, sources, random):
+    found = matched(header, sources)
+    for name, source in found.items():
+        signs = [re.sub(r"[^%$+]", "", text) for text in (name, source)]
+        assert signs[0] == signs[1] or "" in signs
+        assert re.sub(r"[^ab12é]", "", name.lower()) == re.sub(r"[^ab12é]", "", source.lower())
+    assert matched(sources, header) == {source: name for name, source in found.items()}
+    assert matched(random.sample(header, len(header)), random.sample(sources, len(sources))) == (
+        found
+    )
 
 
 @given(st.lists(NAMES, max_size=12), st.lists(NAMES, max_size=12))

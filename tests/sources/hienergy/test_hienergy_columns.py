@@ -200,6 +200,27 @@ class TestColumnsThatChange:
         own = {name: value for name, value in run.records(DEALS)[0].items() if name[0] != "_"}
         assert own == {"Deal ID": "c", "deal id_2": "d", "Amount": 3, "Amount_2": 4}
 
+    def test_names_that_differ_in_a_sign_are_other_columns(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        found, state = [], None
+        for name in ("Discount %", "Discount $", "Discount"):
+            add(sandbox, header=["Deal ID", name], rows=[["a", 1]])
+            run = sync(config, clock, state=state).ok()
+            (row,), state = run.records(DEALS), run.state
+            found.append([key for key, value in row.items() if key[0] == "D" and value == 1])
+        assert found == [["Discount %"], ["Discount $"], ["Discount"]]
+
+    def test_a_sign_on_one_side_is_the_same_column_where_no_other_is_like_it(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], known: dict[str, Any]
+    ) -> None:
+        run = self.load(sandbox, clock, config, known, ["Deal ID", "Amount ($)"], ["b", 2])
+        assert [row["Amount"] for row in run.records(DEALS)] == [2]
+        header = ["Deal ID", "Amount $", "Amount %"]
+        run = self.load(sandbox, clock, config, known, header, ["c", 3, 4])
+        (row,) = run.records(DEALS)[-1:]
+        assert (row["Amount"], row["Amount $"], row["Amount %"]) == (None, 3, 4)
+
     def test_a_type_stays_what_it_was_first(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], known: dict[str, Any]
     ) -> None:
