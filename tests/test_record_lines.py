@@ -17,6 +17,7 @@ from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.schema import (
     Column,
     Kind,
+    Unreadable,
     cells,
     match_header,
     row_parser,
@@ -108,6 +109,7 @@ ODD_TEXTS = [
 ]
 # fmt: on
 ODD = st.sampled_from(ODD_TEXTS)
+UNREADABLE = st.just("") | st.sampled_from(["=A1", '"', "é"]).map(Unreadable)
 USUAL = {
     Kind.STRING: st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
     Kind.INTEGER: st.integers(-(2**63), 2**63 - 1).map(str),
@@ -139,7 +141,15 @@ def files(draw: st.DrawFn):
     texts = []
     for index in range(len(header)):
         usual = USUAL[kind_at.get(index, Kind.STRING)]
-        texts.append(draw(st.sampled_from([usual, usual | st.just(""), usual | ODD, DIGITS | ODD])))
+        some = [
+            usual,
+            usual | st.just(""),
+            usual | ODD,
+            DIGITS | ODD,
+            usual | UNREADABLE,
+            UNREADABLE,
+        ]
+        texts.append(draw(st.sampled_from(some)))
     rows = draw(st.lists(st.tuples(*texts).map(list), max_size=12))
     known = [column.name for column in [*columns, *added]]
     selected = draw(st.none() | st.sets(st.sampled_from(known)))
@@ -238,6 +248,16 @@ def test_a_number_too_long_for_its_column_is_kept_as_text():
     assert record_of(["1.5", long], Kind.DECIMAL, singer_decimal=True)[1]["_unparsed"] == {
         "c": long
     }
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_stands_for_an_unreadable_value_is_kept_as_text(kind):
+    for texts in (["", Unreadable("=A1")], [Unreadable("=A1")], ["?", "", Unreadable("=A1")]):
+        record = record_of(texts, kind)[-1]
+        assert (record["c"], record["_unparsed"]) == (None, {"c": "=A1"})
+        assert_same(
+            [[text] for text in texts], match_header(["c"], [column("c", kind)]), timezone=UTC
+        )
 
 
 def test_misfits_are_counted_over_all_blocks():

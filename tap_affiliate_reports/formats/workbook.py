@@ -6,23 +6,20 @@ shortest decimal that is the same double.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import MAX_RECORD, Summary, in_columns
-from tap_affiliate_reports.schema import Kind
+from tap_affiliate_reports.schema import Kind, Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from openpyxl.workbook import Workbook
 
     from tap_affiliate_reports.formats import Columns
 
@@ -83,18 +80,23 @@ def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
 
     A sheet that is left out is told of at this level.
     """
+    # A sixth of all imports, and few syncs read a workbook.
+    from tap_affiliate_reports.formats.spreadsheet import Package
+
+    # It warns of dates that are out of range.
+    warnings.filterwarnings("ignore", module="openpyxl")
+    header: list[Any] | None = None
     try:
-        with path.open("rb") as file, contextlib.closing(_workbook(file)) as workbook:
-            header: list[Any] | None = None
-            for sheet in workbook.worksheets:
-                # Some writers tell a size that is not the sheet's own.
-                sheet.reset_dimensions()
-                rows = _filled(sheet.iter_rows(values_only=True))
+        with zipfile.ZipFile(path) as archive:
+            _check_size(archive)
+            for title, sheet in Package(archive).sheets():
+                rows = _filled(sheet)
                 own = next(rows, None)
                 if own is None:
                     continue
+                own = [c.text if isinstance(c, Unreadable) else c for c in own]
                 if header is not None and own != header:
-                    logger.log(level, "the sheet %r has another header: left out", sheet.title)
+                    logger.log(level, "the sheet %r has another header: left out", title)
                     continue
                 if header is None:
                     header = own
@@ -105,32 +107,26 @@ def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
     except Exception as error:  # the library raises whatever a broken file leads it to
         msg = f"not a workbook that can be read: {type(error).__name__}: {error}"
         raise DamagedFile(msg) from error
+    if header is None or not any(_text(name).strip() for name in header):
+        raise DamagedFile("the workbook has no header: no cell of its sheets has a text")
 
 
-def _workbook(file: IO[bytes]) -> Workbook:
-    with zipfile.ZipFile(file) as archive:
-        held = (p for p in archive.infolist() if not p.filename.startswith("xl/worksheets/"))
-        if sum(part.file_size for part in held) > MAX_HELD:
-            msg = f"more than {MAX_HELD} bytes of a workbook are in no sheet"
-            raise DamagedFile(msg)
-    # A sixth of all imports, and few syncs read a workbook.
-    import openpyxl
-
-    # It warns of what a table does not need, such as a default style.
-    warnings.filterwarnings("ignore", module="openpyxl")
-    return openpyxl.load_workbook(file, read_only=True, data_only=True)
+def _check_size(archive: zipfile.ZipFile) -> None:
+    held = (p for p in archive.infolist() if not p.filename.startswith("xl/worksheets/"))
+    if sum(part.file_size for part in held) > MAX_HELD:
+        msg = f"more than {MAX_HELD} bytes of a workbook are in no sheet"
+        raise DamagedFile(msg)
 
 
-def _filled(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
-    for number, row in enumerate(rows):
-        if number >= MAX_ROWS:
+def _filled(rows: Iterable[tuple[int, list[Any]]]) -> Iterator[list[Any]]:
+    for number, row in rows:
+        if number > MAX_ROWS:
             msg = f"more than {MAX_ROWS} rows in a sheet"
             raise DamagedFile(msg)
-        width = len(row)
-        while width and row[width - 1] in {None, ""}:
-            width -= 1
-        if width:
-            yield list(row[:width])
+        while row and row[-1] in {None, ""} and not isinstance(row[-1], Unreadable):
+            row.pop()
+        if row:
+            yield row
 
 
 def _kind(cell: Any) -> Kind:
@@ -148,6 +144,8 @@ def _text(cell: Any) -> str:
         return str(cell).lower()
     if isinstance(cell, float):
         return repr(cell)
+    if isinstance(cell, Unreadable):
+        return cell
     text = cell.isoformat() if isinstance(cell, (date, datetime)) else str(cell)
     if len(text) > MAX_RECORD:
         msg = f"a cell of more than {MAX_RECORD} characters"

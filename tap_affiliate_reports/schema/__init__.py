@@ -15,7 +15,7 @@ from tap_affiliate_reports.schema.columns import (
     unknown_columns,
 )
 from tap_affiliate_reports.schema.header import HeaderMatch, match_header, row_parser
-from tap_affiliate_reports.schema.values import parser
+from tap_affiliate_reports.schema.values import Unreadable, parser
 
 __all__ = [
     "ADDED",
@@ -23,6 +23,7 @@ __all__ = [
     "Column",
     "HeaderMatch",
     "Kind",
+    "Unreadable",
     "columns_of",
     "json_schema",
     "kind_of",

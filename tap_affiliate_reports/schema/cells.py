@@ -17,6 +17,7 @@ from tap_affiliate_reports.schema.values import (
     CLOCKS,
     MAX_EXPONENT,
     PLAIN_DECIMAL,
+    Unreadable,
     hour_in_utc,
     parser,
 )
@@ -66,17 +67,29 @@ def column_encoder(
         usual = _USUAL.get(kind, _none)
 
     def encode(texts: Sequence[str]) -> Cells | None:
-        present = texts if all(texts) else list(filter(None, texts))
+        if all(texts):
+            return usual(texts) or one_by_one.cells(texts)
+        cells = encode_some(texts)
+        if Unreadable in map(type, texts):
+            misfits = [
+                (place, text.text)
+                for place, text in enumerate(texts)
+                if isinstance(text, Unreadable)
+            ]
+            cells = cells or Cells(["null"] * len(texts))
+            cells.misfits = [*cells.misfits, *misfits]
+        return cells
+
+    def encode_some(texts: Sequence[str]) -> Cells | None:
+        present = list(filter(None, texts))
         if not present:
             return None
         cells = usual(present)
         if cells is None:
             return one_by_one.cells(texts)
-        if present is not texts:
-            rest = iter(cells.json)
-            quote = cells.quote
-            return Cells([f"{quote}{next(rest)}{quote}" if text else "null" for text in texts])
-        return cells
+        rest = iter(cells.json)
+        quote = cells.quote
+        return Cells([f"{quote}{next(rest)}{quote}" if text else "null" for text in texts])
 
     return encode
 

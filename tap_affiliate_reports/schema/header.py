@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_affiliate_reports.schema.columns import Column, Kind
-from tap_affiliate_reports.schema.values import parser
+from tap_affiliate_reports.schema.values import Unreadable, parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterator, Sequence
@@ -82,7 +82,7 @@ def row_parser(
     """Return the function that makes (record, unparsed) of a row as wide as the file's header.
 
     The record has every column found, added or missing (null), those `selected` when given;
-    `unparsed` has the text of the values that don't fit their column, or is None.
+    `unparsed` has the text of the values that are Unreadable or don't fit their column, or is None.
     `added` are the columns for `match.unknown`, in its order; without them those are left out.
     """
     indexes = [index for index, _ in match.unknown]
@@ -94,10 +94,12 @@ def row_parser(
     nulls: dict[str, Any] = {}
     strings: list[tuple[int, str]] = []
     typed: list[tuple[int, str, Callable[[str], Any]]] = []
+    places: list[tuple[int, str]] = []
     for index, column in [*match.found, *zip(indexes, added, strict=False)]:
         if selected is not None and column.name not in selected:
             continue
         nulls[column.name] = None
+        places.append((index, column.name))
         if column.kind is Kind.STRING:
             strings.append((index, column.name))
         else:
@@ -109,8 +111,7 @@ def row_parser(
     )
 
     def parse(row: Sequence[str]) -> tuple[dict[str, Any], dict[str, str] | None]:
-        # No warehouse takes U+0000.
-        texts = [text.replace("\0", "") for text in row] if "\0" in "".join(row) else row
+        texts = _without_nul(row) if "\0" in "".join(row) else row
         record = nulls.copy()
         unparsed: dict[str, str] | None = None
         for index, name in strings:
@@ -123,9 +124,29 @@ def row_parser(
                 except ValueError:
                     unparsed = unparsed or {}
                     unparsed[name] = text
+        if Unreadable in map(type, texts):
+            unparsed = _with_unreadable(texts, places, unparsed or {})
         return record, unparsed
 
     return parse
+
+
+def _without_nul(row: Sequence[str]) -> Sequence[str]:
+    # No warehouse takes U+0000.
+    return [text.replace("\0", "") if "\0" in text else text for text in row]
+
+
+def _with_unreadable(
+    texts: Sequence[str], places: Sequence[tuple[int, str]], misfits: dict[str, str]
+) -> dict[str, str] | None:
+    """Return the misfits of a row and what it has in place of unreadable values, in its order."""
+    unparsed = {}
+    for index, name in places:
+        if name in misfits:
+            unparsed[name] = misfits[name]
+        elif isinstance(text := texts[index], Unreadable):
+            unparsed[name] = text.text
+    return unparsed or None
 
 
 def _equal_names(header: Sequence[str], columns: Sequence[Column]) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,8 @@ from tap_affiliate_reports.schema.columns import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Self
+
 # No number or date is longer; a longer text is not worth an attempt.
 MAX_TEXT = 400
 MAX_EXPONENT = 300
@@ -37,6 +39,21 @@ _MOMENT = re.compile(
 # Almost all date-times are YYYY-MM-DDTHH:MM:SS and an offset; few of their hours differ.
 CLOCKS = frozenset(f":{minute:02}:{second:02}" for minute in range(60) for second in range(60))
 _USUAL_LENGTH = len("YYYY-MM-DD HH:MM:SS +HH:MM")
+
+
+class Unreadable(str):
+    """An empty text in place of a value that a file does not give; `text` is what it has instead.
+
+    Its column is null, and the text is kept with those that do not fit.
+    """
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Return an empty text that keeps this one."""
+        empty = super().__new__(cls)
+        empty.text = text
+        return empty
 
 
 def parser(kind: Kind, *, timezone: tzinfo, singer_decimal: bool = False) -> Callable[[str], Any]:

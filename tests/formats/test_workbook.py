@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import time as clock
 import tracemalloc
 import zipfile
-from datetime import date, datetime, time, timedelta
+from collections import Counter
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -14,13 +16,14 @@ from typing import Any
 
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell import WriteOnlyCell
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import workbook
-from tap_affiliate_reports.schema import Kind
+from tap_affiliate_reports.record_lines import RecordLines
+from tap_affiliate_reports.schema import Column, Kind, match_header, row_parser
 
 # What XML can hold and Excel does not write as an escape; a line end comes back as "\n".
 TEXTS = st.text(
@@ -32,6 +35,16 @@ TEXTS = st.text(
 MOMENTS = st.datetimes(datetime(1901, 1, 1), datetime(2200, 1, 1)).map(
     lambda moment: moment.replace(microsecond=0)
 )
+TEXT = '<c t="str"><v>{}</v></c>'
+# Namespaces of the usual form and of "Strict Open XML Spreadsheet".
+STRICT = {
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main": (
+        "http://purl.oclc.org/ooxml/spreadsheetml/main"
+    ),
+    "http://schemas.openxmlformats.org/officeDocument/2006/": (
+        "http://purl.oclc.org/ooxml/officeDocument/"
+    ),
+}
 CELLS = {
     Kind.STRING: TEXTS,
     Kind.DECIMAL: st.integers(-(10**14), 10**14) | st.floats(-1e300, 1e300),
@@ -91,6 +104,16 @@ def edited(content: bytes, part: str, edit: Any) -> bytes:
         for name in old.namelist():
             data = old.read(name)
             new.writestr(name, edit(data) if name == part else data, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def without(content: bytes, part: str) -> bytes:
+    """Return a workbook without one of its parts."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w") as new:
+        for name in old.namelist():
+            if name != part:
+                new.writestr(name, old.read(name))
     return packed.getvalue()
 
 
@@ -229,7 +252,6 @@ def test_all_sheets_of_one_header_are_one_table(spool, caplog) -> None:
 def test_blank_rows_and_cells_are_none_wherever_they_stand(spool) -> None:
     rows = [[], [None, ""], ["a", "b", None], [], [1, None, ""], [None], [None, 2], ["", ""]]
     assert read(spool(xlsx(rows))) == [["a", "b"], ["1", ""], ["", "2"]]
-    assert workbook.inspect(spool(xlsx([[], [None]]))).header == []
 
 
 def test_rows_wider_than_the_header_give_it_nameless_columns(spool) -> None:
@@ -394,3 +416,273 @@ def test_the_digest_is_that_of_the_bytes(spool) -> None:
     one, two = (workbook.inspect(spool(xlsx([["a"], [n]]))) for n in (1, 2))
     assert one.digest != two.digest
     assert one.terminated
+
+
+def records_of(path: Path, **options: Any) -> list[dict[str, Any]]:
+    """Return the records of a file by both paths, which must agree."""
+    summary = workbook.inspect(path)
+    columns = [Column(n, n, k) for n, k in zip(summary.header, summary.kinds, strict=True)]
+    match = match_header(summary.header, columns)
+    parse = row_parser(match, timezone=timezone.utc, **options)
+    one_by_one = []
+    for number, row in enumerate(workbook.read_rows(path, summary.header), 1):
+        values, unparsed = parse(row)
+        one_by_one.append({"_row_number": number, "_unparsed": unparsed, **values})
+    constants = {"_row_number": 0, "_unparsed": None}
+    lines = RecordLines(
+        match, timezone=timezone.utc, stream="r", constants=constants, bare=True, **options
+    )
+    blocks = workbook.read_columns(path, summary.header)
+    text = b"".join(lines.encode(block, 1) for block in blocks)
+    found = [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
+    assert found == one_by_one
+    assert lines.unparsed == Counter(n for r in found for n in r["_unparsed"] or ())
+    return found
+
+
+class TestFormulasWithoutAValue:
+    def test_the_formula_is_unparsed_and_the_row_keeps_its_number(self, spool) -> None:
+        book = openpyxl.Workbook()
+        for row in (["a", "b"], [1, "=A2*2"], ["=A2", "=A3"], [None, None], [4, 8]):
+            book.active.append(row)
+        file = io.BytesIO()
+        book.save(file)
+        assert records_of(spool(file.getvalue())) == [
+            {"_row_number": 1, "_unparsed": {"b": "=A2*2"}, "a": 1, "b": None},
+            {"_row_number": 2, "_unparsed": {"a": "=A2", "b": "=A3"}, "a": None, "b": None},
+            {"_row_number": 3, "_unparsed": None, "a": 4, "b": 8},
+        ]
+
+    @pytest.mark.parametrize(
+        ("cell", "formula"),
+        [
+            ("<c><f>1+1</f></c>", "=1+1"),
+            ("<c><f>1+1</f><v/></c>", "=1+1"),
+            ('<c t="b"><f>TRUE()</f><v></v></c>', "=TRUE()"),
+            ('<c t="e"><f>NA()</f><v></v></c>', "=NA()"),
+            ('<c t="str"><f>"x"</f></c>', '="x"'),
+            ('<c t="s"><f>"x"</f></c>', '="x"'),
+            ('<c t="inlineStr"><f>"x"</f></c>', '="x"'),
+            ("<c><f/></c>", "="),
+            ('<c><f t="array" ref="A2">SUM(B1:B2)</f></c>', "=SUM(B1:B2)"),
+            ('<c><f t="dataTable" ref="A2" r1="B1" odd="x"/></c>', "=TABLE(B1,)"),
+            ('<c><f t="shared" si="9"/></c>', "="),
+            ('<c t="str"><f>""</f><v></v></c>', None),
+            ('<c t="str"><f>"x"</f><v>x</v></c>', None),
+            ("<c><f>0</f><v>0</v></c>", None),
+            ("<c/>", None),
+        ],
+    )
+    def test_every_kind_of_formula(self, spool, cell: str, formula: str | None) -> None:
+        rows = f"<row>{TEXT.format('a')}{TEXT.format('b')}</row><row>{cell}{TEXT.format('x')}</row>"
+        (record,) = records_of(spool(with_sheet(rows)))
+        assert record["_unparsed"] == ({"a": formula} if formula else None)
+        assert record["b"] == "x"
+        assert formula is None or record["a"] is None
+
+    def test_a_shared_formula_is_that_of_its_own_cell(self, spool) -> None:
+        rows = f'<row r="1">{TEXT.format("a")}</row>' + "".join(
+            f'<row r="{n}"><c r="A{n}"><f t="shared" ref="A2:A4" si="0">{text}</f>{value}</c></row>'
+            for n, text, value in ((2, "B2+$C$1", "<v>5</v>"), (3, "", ""), (4, "", ""))
+        )
+        records = records_of(spool(with_sheet(rows)))
+        assert [record["_unparsed"] for record in records] == [
+            None,
+            {"a": "=B3+$C$1"},
+            {"a": "=B4+$C$1"},
+        ]
+
+    def test_cells_that_an_array_formula_fills_have_no_value_either(self, spool) -> None:
+        rows = "".join(
+            f'<row r="{n}"><c r="A{n}"><v>{n}</v></c>{cell}</row>'
+            for n, cell in (
+                (1, '<c r="B1"><v>0</v></c>'),
+                (2, '<c r="B2"><f t="array" ref="B2:C3">A2:A3*2</f></c>'),
+                (3, '<c r="B3"/>'),
+                (4, ""),
+            )
+        )
+        records = records_of(spool(with_sheet(rows)))
+        array = "=A2:A3*2"
+        assert [r["_unparsed"] for r in records] == [
+            {"0": array, "": array},
+            {"0": array, "": array},
+            None,
+        ]
+
+    def test_a_formula_does_not_decide_a_column_s_kind_or_name(self, spool) -> None:
+        head = f"<row>{TEXT.format('a')}<c><f>A9</f></c></row>"
+        path = spool(with_sheet(f"{head}<row><c><f>1</f></c></row><row><c><v>1.5</v></c></row>"))
+        summary = workbook.inspect(path)
+        assert (summary.header, summary.kinds) == (["a", "=A9"], (Kind.DECIMAL, Kind.STRING))
+
+    @settings(max_examples=50)
+    @given(
+        st.lists(
+            st.lists(st.none() | st.integers(0, 9) | st.booleans() | st.just("=1+A1"),
+                     min_size=2, max_size=2),
+            max_size=8,
+        ),
+        st.booleans(),
+    )  # fmt: skip
+    def test_no_cell_and_no_row_is_lost(
+        self, spool, rows: list[list[Any]], singer_decimal: bool
+    ) -> None:
+        book = openpyxl.Workbook()
+        for row in (["a", "b"], *rows):
+            book.active.append(row)
+        file = io.BytesIO()
+        book.save(file)
+        filled = [row for row in rows if row != [None, None]]
+        records = records_of(spool(file.getvalue()), singer_decimal=singer_decimal)
+        assert len(records) == len(filled)
+        for record, row in zip(records, filled, strict=True):
+            unparsed = record["_unparsed"] or {}
+            assert unparsed == {
+                name: cell for name, cell in zip("ab", row, strict=True) if isinstance(cell, str)
+            }
+            assert [(record[name] is None) for name in "ab"] == [
+                cell is None or isinstance(cell, str) for cell in row
+            ]
+
+
+class TestNothingFound:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            xlsx([]),
+            xlsx([[], [None]], [["", " "]]),
+            with_sheet(""),
+            edited(xlsx([["a"], [1]]), SHEET, lambda old: old.replace(b"spreadsheetml", b"other")),
+            edited(
+                xlsx([["a"], [1]]),
+                "xl/workbook.xml",
+                lambda old: re.sub(rb"<sheets>.*</sheets>", b"<sheets/>", old),
+            ),
+        ],
+        ids=["no row", "blank rows", "no cell", "another namespace", "no sheet"],
+    )
+    def test_a_workbook_without_a_header_is_damaged(self, spool, content: bytes) -> None:
+        path = spool(content)
+        with pytest.raises(DamagedFile):
+            workbook.inspect(path)
+        with pytest.raises(DamagedFile):
+            list(workbook.read_rows(path, []))
+
+    def test_a_sheet_whose_part_is_missing_is_damage(self, spool) -> None:
+        content = without(xlsx([["a"], [1]], [["a"], [2]]), "xl/worksheets/sheet2.xml")
+        with pytest.raises(DamagedFile):
+            workbook.inspect(spool(content))
+
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_the_strict_form_is_read(self, spool, shared: bool) -> None:
+        when = datetime(2026, 3, 1, 12, 30)
+        cells = '<row><c t="s"><v>0</v></c></row><row><c t="s"><v>1</v></c></row>'
+        content = (
+            with_shared(["a", "x"], cells) if shared else xlsx([["a", "when"], ["x", when]] * 1)
+        )
+        plain = read(spool(content))
+        for space, strict in STRICT.items():
+            for part in zipfile.ZipFile(io.BytesIO(content)).namelist():
+                content = edited(
+                    content,
+                    part,
+                    lambda old, a=space, b=strict: old.replace(a.encode(), b.encode()),
+                )
+        assert read(spool(content)) == plain
+        assert len(plain) == 2
+
+    def test_a_date_of_the_strict_form_is_read(self, spool) -> None:
+        rows = (
+            f'<row>{TEXT.format("a")}</row><row><c t="d" s="1"><v>2026-03-01T12:30:00</v></c></row>'
+        )
+        content = edited(
+            with_sheet(rows),
+            SHEET,
+            lambda old: old.replace(*(text.encode() for text in next(iter(STRICT.items())))),
+        )
+        summary = workbook.inspect(spool(content))
+        assert summary.kinds == (Kind.DATETIME,)
+        assert read(spool(content))[1] == ["2026-03-01T12:30:00"]
+
+
+class TestOddParts:
+    """What is there for looks may be odd, as long as a spreadsheet program opens the file."""
+
+    ROWS = (["when", "n"], [datetime(2026, 3, 1, 12, 30), 1.5])
+    READ = (["when", "n"], ["2026-03-01T12:30:00", "1.5"])
+
+    @pytest.mark.parametrize(
+        ("part", "old", "new"),
+        [
+            ("xl/styles.xml", r"<fill>.*?</fill>", "<fill/>"),
+            ("xl/styles.xml", r"<fonts.*</fonts>", "<fonts><font><odd/></font></fonts>"),
+            (
+                "xl/styles.xml",
+                r"<borders.*</borders>",
+                "<borders><border><odd/></border></borders>",
+            ),
+            ("xl/styles.xml", r"<cellStyleXfs.*</cellStyleXfs>", ""),
+            ("xl/styles.xml", r"</cellXfs>", "<xf numFmtId='x' odd='1'><odd/></xf></cellXfs>"),
+            (
+                "xl/styles.xml",
+                r"<cellStyles.*</cellStyles>",
+                "<cellStyles><cellStyle xfId='77'/></cellStyles>",
+            ),
+            ("xl/styles.xml", r"<numFmts([^>]*)>", r"<numFmts\1><numFmt/>"),
+            ("xl/styles.xml", r"</styleSheet>", "<dxfs><dxf><odd/></dxf></dxfs></styleSheet>"),
+            ("xl/theme/theme1.xml", r"^.*$", "broken"),
+            ("docProps/core.xml", r"^.*$", "broken"),
+            ("xl/workbook.xml", r"</workbook>", "<definedNames><odd/></definedNames></workbook>"),
+            (
+                "xl/workbook.xml",
+                r"</workbook>",
+                "<externalReferences><odd/></externalReferences></workbook>",
+            ),
+            ("xl/workbook.xml", r"<bookViews.*</bookViews>", "<bookViews><odd/></bookViews>"),
+            ("xl/workbook.xml", r"<calcPr", "<calcPr odd='x'"),
+            (SHEET, r"</sheetData>", "</sheetData><dataValidations><odd/></dataValidations>"),
+            (SHEET, r"</sheetData>", "</sheetData><mergeCells><mergeCell ref='odd'/></mergeCells>"),
+            (SHEET, r"</sheetData>", "</sheetData><hyperlinks><odd/></hyperlinks>"),
+            (SHEET, r"<sheetData>", "<sheetViews><odd/></sheetViews><sheetData>"),
+        ],
+    )
+    def test_an_odd_part_does_not_matter(self, spool, part: str, old: str, new: str) -> None:
+        content = edited(
+            xlsx(list(self.ROWS)),
+            part,
+            lambda data: re.sub(old, new, data.decode(), count=1, flags=re.DOTALL).encode(),
+        )
+        assert content != xlsx(list(self.ROWS))
+        assert read(spool(content)) == list(self.READ)
+
+    @pytest.mark.parametrize("format_", ["yyyy-mm-dd", "dd/mm/yyyy hh:mm", "[$-409]d-mmm;@"])
+    def test_number_formats_of_an_odd_style_sheet_make_dates(self, spool, format_: str) -> None:
+        book = openpyxl.Workbook(write_only=True)
+        sheet = book.create_sheet()
+        sheet.append(["when", "n"])
+        cell = WriteOnlyCell(sheet, 46082.5)
+        cell.number_format = format_
+        sheet.append([cell, 46082.5])
+        file = io.BytesIO()
+        book.save(file)
+        odd = edited(
+            file.getvalue(), "xl/styles.xml",
+            lambda data: re.sub(rb"<fill>.*?</fill>", b"<fill/>", data, count=1),
+        )  # fmt: skip
+        assert read(spool(odd)) == [["when", "n"], ["2026-03-01T12:00:00", "46082.5"]]
+
+    @pytest.mark.parametrize("part", ["xl/styles.xml", "xl/theme/theme1.xml", "docProps/app.xml"])
+    def test_a_missing_part_does_not_matter(self, spool, part: str) -> None:
+        assert read(spool(without(xlsx([["a"], [1]]), part))) == [["a"], ["1"]]
+
+    def test_fonts_within_a_text_do_not_matter(self, spool) -> None:
+        run = "<r><rPr><family val='99'/><odd/></rPr><t>a</t></r><r><t>b</t></r><rPh><t>c</t></rPh>"
+        assert read(spool(with_sheet(f'<row><c t="inlineStr"><is>{run}</is></c></row>'))) == [
+            ["ab"]
+        ]
+
+    def test_rows_and_cells_out_of_order_are_not_lost(self, spool) -> None:
+        rows = '<row r="1"><c r="A1"><v>0</v></c></row><row r="5"><c r="B5"><v>5</v></c>'
+        rows += '<c r="A5"><v>4</v></c></row><row r="3"><c r="A3"><v>3</v></c></row>'
+        assert read(spool(with_sheet(rows))) == [["0", ""], ["4", "5"], ["3", ""]]
