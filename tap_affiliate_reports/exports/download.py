@@ -75,7 +75,7 @@ def download_whole(
             continue
         # A last line without an end may be cut short, or the vendor's way, and an empty file a slip
         # or an empty report: twice the same is whole.
-        seems_whole = summary.terminated and (summary.size > 0 or job.records == 0)
+        seems_whole = summary.terminated and (bool(summary.header) or job.records == 0)
         whole = seems_whole or summary.digest in {other.digest for other in kept}
         kept.append(summary)
         if whole and job.records in {None, summary.rows}:

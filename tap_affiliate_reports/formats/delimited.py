@@ -1,4 +1,4 @@
-"""CSV: UTF-8, or UTF-16 with a byte order mark; plain or gzip.
+"""CSV: UTF-8, UTF-16 or UTF-32; plain or gzip.
 
 A file that was cut shows it by an open quote or a short row. A cut inside the last value of the
 last row can't be seen, but for the missing line end.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tap_affiliate_reports.formats import Columns
 
 _GZIP = b"\x1f\x8b"
+_OTHER_SEPARATORS = ";\t|"
 _HTML = ("<!doctype html", "<html")
 
 
@@ -37,7 +38,7 @@ def inspect(path: Path) -> Summary:
         lines = Lines(_content(file, digest.update))
         blocks = _blocks(lines, plain_count)
         return Summary(
-            header=_header(blocks),
+            header=_header(lines, blocks),
             rows=sum(block.rows for block in blocks),
             size=path.stat().st_size,
             digest=digest.hexdigest(),
@@ -57,8 +58,9 @@ def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[
 def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns]:
     """Yield the same rows as blocks of columns."""
     with path.open("rb") as file:
-        blocks = _blocks(Lines(_content(file)), plain_columns)
-        own = _header(blocks)
+        lines = Lines(_content(file))
+        blocks = _blocks(lines, plain_columns)
+        own = _header(lines, blocks)
         if header is not None and own != list(header):
             raise DamagedFile("its header is not the one that was checked")
         for block in blocks:
@@ -66,8 +68,14 @@ def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Co
                 yield [column[start : start + BLOCK_ROWS] for column in block.columns]
 
 
-def _header(blocks: Iterator[Block]) -> list[str]:
-    return [name for (name,) in next(blocks, Block(0, 0)).columns]
+def _header(lines: Lines, blocks: Iterator[Block]) -> list[str]:
+    header = [name for (name,) in next(blocks, Block(0, 0)).columns]
+    if lines.has_bytes and all(map(str.isspace, header)):
+        raise DamagedFile("the file has no header, only white space")
+    if len(header) == 1 and any(separator in header[0] for separator in _OTHER_SEPARATORS):
+        msg = f"the file is not comma-separated: its header is one field, {header[0][:60]!r}"
+        raise DamagedFile(msg)
+    return header
 
 
 def _blocks(lines: Lines, plain: Callable[[str, int], Block | None]) -> Iterator[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import unicodedata
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -18,20 +19,32 @@ BLOCK = 64 * 1024
 
 _LAST = itemgetter(-1)
 _ENDS = ("\n", "\r")
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# The byte order mark of UTF-32 begins as that of UTF-16 does.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_WIDE = {"utf-32-le": 4, "utf-32-be": 4, "utf-16-le": 2, "utf-16-be": 2}
+# So many of them are no slip in a text of UTF-8.
+_MANY_NULS = 6
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
 class Lines:
     """The lines of a stream as text, with the line ends they have, without U+0000.
 
     `left` is how many characters may still come; whoever reads records sets it back after each.
-    `number` is how many lines there have been. `terminated` is right once the last was given.
+    `number` is how many lines there have been, and `has_bytes` is right once one was asked for.
+    `terminated` is right once the last was given.
     """
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self.left = MAX_RECORD
         self.number = 0
         self.terminated = True
+        self.has_bytes = False
         self._blocks = self._read(stream)
         # A block of which no line was given, or those of its lines that were not, the last first.
         self._block = ""
@@ -79,12 +92,55 @@ class Lines:
         return line.replace("\0", "") if "\0" in line else line
 
     def _read(self, stream: io.BufferedReader) -> Iterator[str]:
-        encoding = "utf-16" if stream.peek(2)[:2] in _UTF_16 else "utf-8-sig"
+        start = stream.peek(BLOCK)[:BLOCK]
+        self.has_bytes = bool(start)
+        encoding = encoding_of(start, is_whole=len(start) < BLOCK)
         with io.TextIOWrapper(stream, encoding, newline="") as self._text:
             # A block ends with a line: one that is too long is refused when it is given.
             while block := self._text.read(BLOCK) + self._text.readline(MAX_RECORD + 1):
                 self.terminated = block.endswith(_ENDS)
                 yield block
+
+
+def encoding_of(start: bytes, *, is_whole: bool) -> str:
+    """Return the encoding of a file of lines by its first bytes.
+
+    Without a byte order mark it is UTF-8, unless that would make control characters of much of the
+    text and UTF-16 or UTF-32 does not.
+    """
+    for mark, encoding in _MARKS.items():
+        # A UTF-16 text may begin with U+0000.
+        if start.startswith(mark) and (
+            encoding == "utf-16" or _decoded(start, encoding, is_whole=is_whole) is not None
+        ):
+            return encoding
+    controls = len(start) - len(start.translate(None, _CONTROLS))
+    if not controls:
+        return "utf-8-sig"
+    nuls = start.count(b"\0")
+    is_utf_8 = _decoded(start, "utf-8", is_whole=is_whole) is not None
+    best, least = "utf-8-sig", (controls, 0)
+    for encoding, width in _WIDE.items():
+        text = _decoded(start, encoding, is_whole=is_whole)
+        if text is None or (b"\n" in start and "\n" not in text):
+            continue
+        # Each ASCII character of the text has a NUL byte or more.
+        is_likely = 2 * controls > len(start) // width and (nuls < controls or nuls >= _MANY_NULS)
+        if not is_likely and (is_utf_8 or not nuls):
+            continue
+        # Read in the wrong order, the letters of one alphabet are spread over many.
+        odd = sum(unicodedata.category(c) in {"Cc", "Cn", "Co"} for c in text if c not in "\t\n\r")
+        oddness = odd, len({ord(character) >> 8 for character in text})
+        if 4 * odd <= controls and oddness < least:
+            best, least = encoding, oddness
+    return best
+
+
+def _decoded(start: bytes, encoding: str, *, is_whole: bool) -> str | None:
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(start, final=is_whole)
+    except UnicodeError:
+        return None
 
 
 def split_lines(text: str) -> list[str]:

@@ -49,10 +49,13 @@ def inspect(path: Path) -> Summary:
             if record is not None:
                 header.update(dict.fromkeys(record))
                 rows += 1
+    size = path.stat().st_size
+    if size and not rows:
+        raise DamagedFile("the file has no record, only blank lines")
     return Summary(
         header=list(header),
         rows=rows,
-        size=path.stat().st_size,
+        size=size,
         digest=digest.hexdigest(),
         terminated=line.endswith(b"\n"),
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import gzip
 import io
@@ -28,7 +29,13 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
     width = draw(st.integers(1, 4))
     cells = CELLS if width > 1 else CELLS.filter(lambda text: text.replace("\0", ""))
     rows = st.lists(cells, min_size=width, max_size=width)
-    return draw(st.lists(rows, min_size=1, max_size=6))
+    return draw(st.lists(rows, min_size=1, max_size=6).filter(lambda rows: is_header(rows[0])))
+
+
+def is_header(row: list[str]) -> bool:
+    """Return whether a row may be a header: not all white space, nor with another separator."""
+    names = [name.replace("\0", "") for name in row]
+    return not all(map(str.isspace, names)) and (len(row) > 1 or not set(names[0]) & set(";\t|"))
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +101,8 @@ def by_parser(text):
     except csv.Error:
         return None
     filled = [row for row in rows if row]
+    if text and not (filled and is_header(filled[0])):
+        return None
     if len({len(row) for row in filled}) > 1:
         return None
     if filled and len(filled[0]) == 1:
@@ -223,13 +232,101 @@ def test_a_gzip_file_with_a_changed_byte_is_damaged(spool, place):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", codecs.BOM_UTF8, b"\r\n\n", gzip.compress(b"", mtime=0)],
-    ids=["no byte", "a byte order mark", "line ends", "gzip"],
+    [b"", gzip.compress(b"", mtime=0)],
+    ids=["no byte", "gzip"],
 )
 def test_a_file_of_nothing_is_an_empty_report(spool, content):
     summary = delimited.inspect(spool(content))
     assert (summary.header, summary.rows, summary.terminated) == ([], 0, True)
     assert list(delimited.read_rows(spool(content))) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "\r\n\n", " ", "\t\n \n", "\0\n", "\u2003", " , \n"], ids=repr
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "gzip"])
+def test_bytes_without_a_header_are_a_damaged_file(spool, text, encoding):
+    content = gzip.compress(text.encode()) if encoding == "gzip" else text.encode(encoding)
+    path = spool(content)
+    if not text and encoding in {"utf-8", "gzip"}:
+        assert delimited.inspect(path).header == []
+        return
+    with pytest.raises(DamagedFile, match="no header"):
+        delimited.inspect(path)
+    with pytest.raises(DamagedFile, match="no header"):
+        list(delimited.read_rows(path))
+
+
+@pytest.mark.parametrize("header", ["a;b", "a\tb", "a|b", '"a;b"', "a;b;c"])
+@pytest.mark.parametrize("rest", ["", "\r\n", "\n1;2\n", "\n1\t2\n"])
+def test_a_file_with_another_separator_is_refused(spool, header, rest):
+    path = spool((header + rest).encode())
+    with pytest.raises(DamagedFile, match="not comma-separated"):
+        delimited.inspect(path)
+    with pytest.raises(DamagedFile, match="not comma-separated"):
+        list(delimited.read_rows(path))
+
+
+def test_another_separator_within_a_field_is_text(spool):
+    assert read(spool(b"a;b,c\n1;2,3\t4\n")) == [["a;b", "c"], ["1;2", "3\t4"]]
+    assert read(spool(b"a\n1;2|3\n")) == [["a"], ["1;2|3"]]
+
+
+WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+SCRIPTS = st.text(
+    st.sampled_from('aé,"\r\n Аннаж雲中国語本名עבřŁ€😀ਅЊĀ一')
+    | st.characters(exclude_categories=["C"]),
+    max_size=8,
+)
+
+
+@example([["id", "name"], ["1", "Анна"]], "utf-16-le", False)
+@example([["id", "name"], ["1", "中名"]], "utf-16-le", False)
+@settings(max_examples=600)
+@given(
+    st.lists(st.tuples(SCRIPTS, SCRIPTS).map(list), max_size=5).map(
+        lambda rows: [["id", "name"], *rows]
+    ),
+    st.sampled_from([*WIDE, "utf-8"]),
+    st.booleans(),
+)
+def test_a_text_is_read_right_in_any_encoding(spool, table, encoding, mark):
+    text = "\ufeff" * mark + as_csv(table)
+    assert read(spool(text.encode(encoding))) == table
+
+
+@settings(max_examples=400)
+@given(tables(), st.sampled_from(WIDE), st.booleans())
+def test_a_wide_text_without_a_mark_is_read_right_or_refused(spool, table, encoding, is_packed):
+    """Whatever the header is, as long as it has enough characters to tell."""
+    table[0][0] += "header"
+    content = as_csv(table).encode(encoding)
+    with contextlib.suppress(DamagedFile):
+        assert read(spool(gzip.compress(content) if is_packed else content)) == without_nul(table)
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+def test_the_last_line_may_lack_its_end_in_any_encoding(spool, encoding):
+    assert read(spool("Имя".encode(encoding))) == [["Имя"]]
+    assert read(spool("id,name\n1,Анна".encode(encoding))) == [["id", "name"], ["1", "Анна"]]
+    rows = [["id", "name"], *([str(n), "Анна 雲"] for n in range(20_000))]
+    assert read(spool(as_csv(rows).encode(encoding))) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"a,b\n1\0,2\n", [["a", "b"], ["1", "2"]]),
+        (b"\0a,b\n\0\0\0,2\n\0", [["a", "b"], ["", "2"]]),
+        (b"a,b\n1,2\n" + b"\0" * 512, [["a", "b"], ["1", "2"]]),
+        (b"a,b\n1,\x01\x02 text\0\0\n", [["a", "b"], ["1", "\x01\x02 text"]]),
+        (b"ab\0\0\0\0,cd\0\0\n" * 9, [["ab", "cd"]] * 9),
+        (b"ab\0\0\0,cd\0\0\0\r\n" * 9, [["ab", "cd"]] * 9),
+        ("a,b\nЖ,\0Б\n".encode(), [["a", "b"], ["Ж", "Б"]]),
+    ],
+)
+def test_nuls_in_a_text_of_utf_8_are_removed(spool, content, rows):
+    assert read(spool(content)) == rows
 
 
 def test_blank_lines_are_no_rows(spool):

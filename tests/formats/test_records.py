@@ -76,6 +76,12 @@ def test_a_file_of_nothing_is_an_empty_report(spool):
     assert (summary.header, summary.rows, summary.size, summary.terminated) == ([], 0, 0, True)
 
 
+@pytest.mark.parametrize("content", [b"\n", b" \n\n", b"\r\n"])
+def test_bytes_without_a_record_are_a_damaged_file(spool, content):
+    with pytest.raises(DamagedFile, match="no record"):
+        records.inspect(spool(content))
+
+
 @given(RECORDS.filter(bool), st.data())
 def test_a_file_cut_short_is_damaged_or_gives_the_first_rows(spool, table, data):
     content = spool(table).read_bytes()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import datetime, timedelta
 from typing import Any
+from unittest import mock
 
+import openpyxl
 import pytest
 from harness import NOW, FakeClock, Warehouse, discover, sync
 from hienergy_case import (
@@ -30,6 +33,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.sandbox import Sandbox, body, html_login, status
+from tap_affiliate_reports.streams.table import TableStream
 
 
 class TestWhatIsNew:
@@ -173,6 +177,44 @@ class TestWhatIsNew:
         catalog = discover(config, clock)
         sandbox.faults.add("storage", body(b"PK\3\4 cut short"), times=2)
         assert deals(sync(config, clock, catalog=catalog).ok()) == ["a"]
+
+
+class TestWhatAFileDoesNotGive:
+    def test_a_formula_without_a_value_is_unparsed_with_a_warning_on_both_paths(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        book = openpyxl.Workbook()
+        for row in (HEADER, ["a", "=1+1"], ["=A2", "=B2"], ["c", 3]):
+            book.active.append(row)
+        file = io.BytesIO()
+        book.save(file)
+        add(sandbox, file=file.getvalue())
+        for is_mapped in (False, True):
+            with mock.patch.object(TableStream, "is_mapped", new=is_mapped):
+                run = sync(config, clock).ok()
+            found = [
+                (row["_row_number"], row["Deal ID"], row["Amount"], row["_unparsed"])
+                for row in run.records(DEALS)
+            ]
+            assert found == [
+                (1, "a", None, {"Amount": "=1+1"}),
+                (2, None, None, {"Deal ID": "=A2", "Amount": "=B2"}),
+                (3, "c", 3, None),
+            ]
+            assert run.said("2 values of Amount", WARNING)
+            assert run.said("1 values of Deal ID", WARNING)
+
+    @pytest.mark.parametrize("content", [b"\n", b"\xef\xbb\xbf", b" \r\n\r\n"])
+    def test_bytes_without_a_header_are_a_damaged_file_that_is_not_noted_as_loaded(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], content: bytes
+    ) -> None:
+        sandbox.hienergy.add("advertisers_csv", ["id"], [["x"]], file=content)
+        book = io.BytesIO()
+        openpyxl.Workbook().save(book)
+        add(sandbox, file=book.getvalue())
+        run = sync(config, clock)
+        assert "no header" in error_of(run)
+        assert [run.bookmark(name) for name in (DEALS, "advertisers_csv")] == [None, None]
 
 
 class TestFailedExports:
