@@ -10,6 +10,7 @@ import csv
 import gzip
 import hashlib
 import io
+import logging
 import zlib
 from typing import TYPE_CHECKING
 
@@ -28,34 +29,58 @@ if TYPE_CHECKING:
 
 _GZIP = b"\x1f\x8b"
 _OTHER_SEPARATORS = ";\t|"
+logger = logging.getLogger(__name__)
+
 _HTML = ("<!doctype html", "<html")
 
 
-def inspect(path: Path) -> Summary:
-    """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
+def inspect(path: Path, *, joined: bool = False) -> Summary:
+    """Read the whole file in constant memory; raise DamagedFile if it can't be taken.
+
+    With `joined`, a row equal to the header is none.
+    """
+    header: list[str] = []
+
+    def count(block: str, width: int) -> Block | None:
+        # The columns are needed only where a row may be the header.
+        may_repeat = joined and all(name in block for name in header if '"' not in name)
+        return (plain_columns if may_repeat else plain_count)(block, width)
+
     with path.open("rb") as file:
         digest = hashlib.sha256()
         lines = Lines(_content(file, digest.update))
-        blocks = _blocks(lines, plain_count)
+        blocks = _blocks(lines, count)
+        header += _header(lines, blocks)
+        rows = repeated = 0
+        for block in blocks:
+            kept = _without(header, block).rows if joined else block.rows
+            rows += kept
+            repeated += block.rows - kept
+        if repeated:
+            logger.warning("skipped %d rows equal to the header: the file was joined", repeated)
         return Summary(
-            header=_header(lines, blocks),
-            rows=sum(block.rows for block in blocks),
+            header=header,
+            rows=rows,
             size=path.stat().st_size,
             digest=digest.hexdigest(),
             terminated=lines.terminated,
         )
 
 
-def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[str]]:
+def read_rows(
+    path: Path, header: Sequence[str] | None = None, *, joined: bool = False
+) -> Iterator[list[str]]:
     """Yield the rows after the header, in constant memory.
 
     Raises DamagedFile where `inspect` does, and when `header` is given and not the file's.
     """
-    for columns in read_columns(path, header):
+    for columns in read_columns(path, header, joined=joined):
         yield from map(list, zip(*columns, strict=True))
 
 
-def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns]:
+def read_columns(
+    path: Path, header: Sequence[str] | None = None, *, joined: bool = False
+) -> Iterator[Columns]:
     """Yield the same rows as blocks of columns."""
     with path.open("rb") as file:
         lines = Lines(_content(file))
@@ -64,6 +89,8 @@ def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Co
         if header is not None and own != list(header):
             raise DamagedFile("its header is not the one that was checked")
         for block in blocks:
+            if joined:
+                block = _without(own, block)
             for start in range(0, block.rows, BLOCK_ROWS):
                 yield [column[start : start + BLOCK_ROWS] for column in block.columns]
 
@@ -76,6 +103,27 @@ def _header(lines: Lines, blocks: Iterator[Block]) -> list[str]:
         msg = f"the file is not comma-separated: its header is one field, {header[0][:60]!r}"
         raise DamagedFile(msg)
     return header
+
+
+def _without(header: Sequence[str], block: Block) -> Block:
+    """Return the block without the rows that are the header."""
+    if not block.columns:
+        return block
+    # A part may begin with a byte order mark of its own.
+    first, *others = header
+    repeated = {
+        place
+        for place, text in enumerate(block.columns[0])
+        if text.removeprefix("\ufeff") == first
+        and [column[place] for column in block.columns[1:]] == others
+    }
+    if not repeated:
+        return block
+    columns = [
+        [text for place, text in enumerate(column) if place not in repeated]
+        for column in block.columns
+    ]
+    return Block(block.rows - len(repeated), 0, columns)
 
 
 def _blocks(lines: Lines, plain: Callable[[str, int], Block | None]) -> Iterator[Block]:

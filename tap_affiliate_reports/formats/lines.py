@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BLOCK = 64 * 1024
 """How many characters are read at once: they should stay in the processor's cache."""
 
+# How many bytes tell the encoding.
+_START = 64 * 1024
+
 _LAST = itemgetter(-1)
 _ENDS = ("\n", "\r")
 # The byte order mark of UTF-32 begins as that of UTF-16 does.
@@ -92,9 +95,9 @@ class Lines:
         return line.replace("\0", "") if "\0" in line else line
 
     def _read(self, stream: io.BufferedReader) -> Iterator[str]:
-        start = stream.peek(BLOCK)[:BLOCK]
+        start = stream.peek(_START)[:_START]
         self.has_bytes = bool(start)
-        encoding = encoding_of(start, is_whole=len(start) < BLOCK)
+        encoding = encoding_of(start, is_whole=len(start) < _START)
         with io.TextIOWrapper(stream, encoding, newline="") as self._text:
             # A block ends with a line: one that is too long is refused when it is given.
             while block := self._text.read(BLOCK) + self._text.readline(MAX_RECORD + 1):
@@ -131,7 +134,8 @@ def encoding_of(start: bytes, *, is_whole: bool) -> str:
         # Read in the wrong order, the letters of one alphabet are spread over many.
         odd = sum(unicodedata.category(c) in {"Cc", "Cn", "Co"} for c in text if c not in "\t\n\r")
         oddness = odd, len({ord(character) >> 8 for character in text})
-        if 4 * odd <= controls and oddness < least:
+        # NUL bytes that fill up a text of UTF-8 are NUL characters here too.
+        if 4 * text.count("\0") <= controls and oddness < least:
             best, least = encoding, oddness
     return best
 

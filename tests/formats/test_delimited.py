@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import DamagedFile
-from tap_affiliate_reports.formats import delimited, lines, plain
+from tap_affiliate_reports.formats import delimited, joined, lines, plain
 
 NUL = "\U0010fffe"
 CELLS = st.text(st.sampled_from('a,"\r\n\0 é€😀'), max_size=6) | st.text(
@@ -457,3 +457,53 @@ def test_a_blank_line_is_a_null_in_a_report_of_one_column(tmp_path: Path) -> Non
     assert (summary.header, summary.rows) == (["Name"], 5)
     rows = list(delimited.read_rows(file, summary.header))
     assert rows == [[""], ["x"], [""], [""], ["y"]]
+
+
+class TestJoinedParts:
+    """A row equal to the header is where another part begins."""
+
+    @settings(max_examples=300)
+    @given(tables(), st.data(), st.integers(1, 40) | st.just(lines.BLOCK), st.booleans())
+    def test_each_row_but_the_header_is_read(self, spool, table, data, block, quoted):
+        header, *rows = table
+        rows = data.draw(st.lists(st.sampled_from([header, *rows]), max_size=12))
+        quoting = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
+        path = spool(as_csv([header, *rows], quoting=quoting).encode())
+        header, *rows = without_nul([header, *rows])
+        expected = [row for row in rows if row != header]
+        with mock.patch.object(lines, "BLOCK", block):
+            summary = joined.inspect(path)
+            assert summary.header == header
+            assert list(joined.read_rows(path, summary.header)) == expected
+        assert summary.rows == len(expected)
+
+    @pytest.mark.parametrize("mark", ["", "\ufeff"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_parts_of_any_length_are_one_table(self, spool, caplog, mark, end):
+        parts = [
+            [["id", "a name"], *([f"{part}-{n}", 'with id, "a name"'] for n in range(9_000))]
+            for part in range(3)
+        ]
+        text = "".join(mark + as_csv(part, end) for part in parts)
+        path = spool(text.encode())
+        expected = [row for part in parts for row in part[1:]]
+        assert joined.inspect(path).rows == len(expected)
+        assert list(joined.read_rows(path)) == expected
+        assert "skipped 2 rows equal to the header" in caplog.text
+
+    def test_of_two_gzip_files_one_after_the_other_too(self, spool):
+        packed = gzip.compress(b"a,b\n1,2\n") + gzip.compress(b"a,b\n3,4\n")
+        path = spool(packed)
+        assert joined.inspect(path).rows == 2
+        assert list(joined.read_rows(path)) == [["1", "2"], ["3", "4"]]
+
+    def test_a_row_that_is_almost_the_header_is_data(self, spool):
+        path = spool(b"a,b\na,c\nb,a\nA,b\n,b\n")
+        assert joined.inspect(path).rows == 4
+
+    def test_elsewhere_a_row_equal_to_the_header_is_data(self, spool):
+        assert read(spool(b"a,b\na,b\n")) == [["a", "b"], ["a", "b"]]
+
+    def test_a_part_of_other_columns_is_refused(self, spool):
+        with pytest.raises(DamagedFile, match="line 3 has 3 fields"):
+            joined.inspect(spool(b"a,b\n1,2\na,b,c\n1,2,3\n"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
-from tap_affiliate_reports.formats import ResultFormat, delimited, workbook
+from tap_affiliate_reports.formats import ResultFormat, joined, workbook
 from tap_affiliate_reports.http import NotReady
 from tap_affiliate_reports.sources.documents import is_true, text_of
 from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
@@ -36,8 +36,8 @@ class HiEnergyExports:
         return self.api.client.server_now()
 
     def format_of(self, request: ExportRequest) -> ResultFormat:
-        """CSV or XLSX, as the name of the kind says."""
-        return delimited if request.report.endswith("_csv") else workbook
+        """CSV or XLSX, as the name of the kind says; the CSV of an export in parts is joined."""
+        return joined if request.report.endswith("_csv") else workbook
 
     def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
         """Ask for an export; the same request before gives its export, finished or not."""

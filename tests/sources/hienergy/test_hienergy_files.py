@@ -217,6 +217,30 @@ class TestWhatAFileDoesNotGive:
         assert [run.bookmark(name) for name in (DEALS, "advertisers_csv")] == [None, None]
 
 
+class TestCsv:
+    def test_a_row_equal_to_the_header_is_no_row_and_leaves_no_gap(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        header = ["id", "name"]
+        rows = [["1", "a"], header, ["2", "b"], ["3", "c"], header]
+        sandbox.hienergy.add("advertisers_csv", header, rows)
+        for is_mapped in (False, True):
+            with mock.patch.object(TableStream, "is_mapped", new=is_mapped):
+                run = sync(config, clock).ok()
+            found = [(row["_row_number"], row["id"]) for row in run.records("advertisers_csv")]
+            assert found == [(1, "1"), (2, "2"), (3, "3")]
+            assert run.said("skipped 2 rows equal to the header", WARNING)
+
+    @pytest.mark.parametrize("content", [b"id;name\n1;a\n", b"id\tname\n1\ta\n"])
+    def test_a_file_that_is_not_comma_separated_is_refused(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], content: bytes
+    ) -> None:
+        sandbox.hienergy.add("advertisers_csv", ["id"], [["x"]], file=content)
+        run = sync(config, clock)
+        assert "not comma-separated" in error_of(run)
+        assert run.records("advertisers_csv") == []
+
+
 class TestFailedExports:
     def test_an_export_that_failed_is_a_warning_with_the_service_s_words(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]

@@ -1,0 +1,28 @@
+"""CSV whose parts were joined: a row equal to the header begins another part, and is not data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_affiliate_reports.formats import delimited
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tap_affiliate_reports.formats import Columns, Summary
+
+
+def inspect(path: Path) -> Summary:
+    """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
+    return delimited.inspect(path, joined=True)
+
+
+def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[str]]:
+    """Yield the rows that are not the header, in constant memory."""
+    return delimited.read_rows(path, header, joined=True)
+
+
+def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns]:
+    """Yield the same rows as blocks of columns."""
+    return delimited.read_columns(path, header, joined=True)
