@@ -15,6 +15,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, MONTHS, REQUIRED, SANDBOX, SOURCES
+from tap_affiliate_reports.zones import iana_zone
 
 
 def parse_day(name: str, text: Any) -> date:
@@ -32,8 +33,8 @@ def parse_day(name: str, text: Any) -> date:
 def parse_zone(name: str, text: str) -> tzinfo:
     """Return the zone of an IANA name."""
     try:
-        return pendulum.timezone(text)
-    except (ValueError, OSError):  # zoneinfo's "not found" is a KeyError in a ValueError's clothes
+        return iana_zone(text)
+    except ValueError:
         msg = f"{name}: {text!r} is not an IANA time zone (such as America/New_York)"
         raise SettingsError(msg) from None
 

@@ -1,0 +1,89 @@
+"""Time zones by name: fixed offsets, names read back from a state, and zones of the same rules."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+
+import pendulum
+
+# The IANA database promises its rules from this year on only.
+FIRST_YEAR = 1970
+# The shortest distance at which two zones are compared; clocks change on half hours at the finest.
+STEP = timedelta(minutes=30)
+# What zoneinfo opens as well: this machine's own zone, a placeholder, and copies of the database,
+# one of which counts leap seconds.
+NOT_IANA = re.compile(r"localtime|posixrules|Factory|(?:posix|right)/.*")
+
+
+def iana_zone(name: str) -> tzinfo:
+    """Return the zone of an IANA name; raises ValueError for any other text."""
+    if NOT_IANA.fullmatch(name):
+        msg = f"{name!r} is not an IANA time zone"
+        raise ValueError(msg)
+    try:
+        return pendulum.timezone(name)
+    except OSError as error:  # a folder of zones, or a name too long for the file system
+        msg = f"{name!r} is not an IANA time zone"
+        raise ValueError(msg) from error
+
+
+def is_iana(name: str) -> bool:
+    """Tell whether a text is an IANA name."""
+    try:
+        iana_zone(name)
+    except ValueError:
+        return False
+    return True
+
+
+def fixed_zone(offset: timedelta) -> tzinfo:
+    """Return the zone that is always this far from UTC, named `+05:30`."""
+    return pendulum.timezone(int(offset.total_seconds()))
+
+
+def zone_name(zone: tzinfo) -> str:
+    """Return the name by which `read_zone` finds the zone again."""
+    return str(getattr(zone, "name", zone))
+
+
+def read_zone(name: str) -> tzinfo:
+    """Return the zone of a name that `zone_name` gave; raises ValueError for any other text."""
+    match = re.fullmatch(r"([+-])(\d\d):(\d\d)", name, re.ASCII)
+    if match is None:
+        return iana_zone(name)
+    sign, hours, minutes = match.groups()
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    if offset >= timedelta(days=1):
+        msg = f"{name!r} is not an offset from UTC"
+        raise ValueError(msg)
+    return fixed_zone(-offset if sign == "-" else offset)
+
+
+def same_rules(first: object, second: object, start: date, end: date) -> bool:
+    """Tell whether two zone names have the same UTC offsets over the years synced.
+
+    These are the years from `start` to one after `end`. A name that can't be read, from a state
+    that was edited say, is no zone's equal but its own.
+    """
+    if first == second:
+        return True
+    if not isinstance(first, str) or not isinstance(second, str):
+        return False
+    return _same_rules(first, second, max(start.year, FIRST_YEAR), end.year + 1)
+
+
+@lru_cache(maxsize=16)  # asked for by every stream of a source
+def _same_rules(first: str, second: str, first_year: int, last_year: int) -> bool:
+    try:
+        one, other = read_zone(first), read_zone(second)
+    except ValueError:
+        return False
+    moment = datetime(first_year, 1, 1, tzinfo=timezone.utc)
+    until = datetime(last_year + 1, 1, 1, tzinfo=timezone.utc)
+    while moment < until:
+        if moment.astimezone(one).utcoffset() != moment.astimezone(other).utcoffset():
+            return False
+        moment += STEP
+    return True
