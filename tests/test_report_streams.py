@@ -473,7 +473,7 @@ class TestDates:
 def company(sandbox: Sandbox, how: str) -> None:
     """Make CompanyInformation answer so."""
     if how == "unknown":
-        sandbox.impact.company_timezone = "Eastern Standard Time"
+        sandbox.impact.company_timezone = "Olympus Mons Standard Time"
     elif how == "none":
         sandbox.impact.company_timezone = None
     else:

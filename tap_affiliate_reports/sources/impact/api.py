@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 import pendulum
 
-from tap_affiliate_reports.errors import Forbidden, NotFound, Rejected, SettingsError
+from tap_affiliate_reports.errors import Forbidden, NotFound, Rejected
 from tap_affiliate_reports.http import ATTEMPTS, ApiClient
 from tap_affiliate_reports.settings import parse_zone
 from tap_affiliate_reports.sources.documents import number, text_of
+from tap_affiliate_reports.sources.impact.timezones import match_label
+from tap_affiliate_reports.zones import zone_name
 
 logger = logging.getLogger(__name__)
 
@@ -81,15 +83,35 @@ class ImpactApi:
     def zone(self) -> tzinfo:
         """The zone of the account's days: as set, else the account's own, else UTC."""
         if self.zone_name:
+            logger.info("time zone %s, from the setting impact.timezone", self.zone_name)
             return parse_zone("impact.timezone", self.zone_name)
-        why = "the account tells none"
         try:
             company = self.client.json(self.path("CompanyInformation")).document
-            zone = company.get("Timezone") if isinstance(company, dict) else None
-            told = self.client.told(text_of(zone))
-            if told:
-                return parse_zone("the account's Timezone", told)
-        except (Forbidden, NotFound, SettingsError) as error:
-            why = str(error)
-        logger.warning("impact.timezone is not set and %s; days are taken in UTC", why)
+        except (Forbidden, NotFound) as error:  # any other failure may pass, and UTC would not
+            return self._no_zone(str(error))
+        value = company.get("Timezone") if isinstance(company, dict) else None
+        label = self.client.told(text_of(value))
+        match = match_label(label, self.client.server_now().year)
+        if match is None:
+            why = f"the account's Timezone {label!r} is not a known time zone"
+            return self._no_zone(why if label else "the account has no Timezone")
+        if match.doubt:
+            logger.warning(
+                "time zone %s, from the account's Timezone %r: %s; set impact.timezone to be sure",
+                zone_name(match.zone),
+                label,
+                match.doubt,
+            )
+        else:
+            logger.info(
+                "time zone %s, from the account's Timezone %r", zone_name(match.zone), label
+            )
+        return match.zone
+
+    def _no_zone(self, why: str) -> tzinfo:
+        logger.warning(
+            "time zone UTC, because impact.timezone is not set and %s; "
+            "set impact.timezone to the account's time zone",
+            why,
+        )
         return pendulum.UTC
