@@ -625,6 +625,86 @@ class TestFingerprint:
         run = sync(impact(config, timezone="America/New_York"), clock, state=first.state).ok()
         assert run.bookmark("sales") == first.bookmark("sales")
 
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("US/Eastern", "America/New_York"),
+            ("America/New_York", "US/Eastern"),
+            ("(GMT -04:00) Eastern Time (US & Canada)", "US/Eastern"),
+            ("(GMT +05:30) Chennai, Kolkata, Mumbai, New Delhi", "(GMT +05:30) Atlantis"),
+            ("UTC", "Etc/UTC"),
+        ],
+    )
+    def test_another_name_of_the_same_rules_is_no_change(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], before: str, after: str,
+        spent: Spent,
+    ) -> None:  # fmt: skip
+        sandbox.impact.company_timezone = before
+        first = sync(config, clock).ok()
+        spent()
+        sandbox.impact.company_timezone = after
+        run = sync(config, clock, state=first.state).ok()
+        assert run.bookmark("sales") == first.bookmark("sales")
+        assert (run.records("sales"), spent()) == ([], (0, 0))
+
+    def test_a_label_that_follows_summer_time_is_no_change(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        sandbox.impact.company_timezone = "(GMT -07:00) Pacific Time (US & Canada); Tijuana"
+        first = sync(config, clock).ok()
+        sandbox.impact.company_timezone = "(GMT -08:00) Pacific Time (US & Canada); Tijuana"
+        clock.advance(days=1)
+        assert sync(config, clock, state=first.state).ok().bookmark("sales") == "2026-11-19"
+
+    @pytest.mark.parametrize("name", ["Mars/Olympus", "", None, 5, ["UTC"], "../../etc/passwd"])
+    def test_a_zone_that_can_not_be_read_from_the_state_is_another_one(
+        self, clock: FakeClock, config: dict[str, Any], name: Any
+    ) -> None:
+        state = sync(config, clock).ok().state
+        state["bookmarks"]["sales"]["fingerprint"]["timezone"] = name
+        error = sync(config, clock, state=state).error
+        assert isinstance(error, TapError)
+        assert "timezone" in str(error)
+
+    def test_windows_of_the_utc_fallback_are_one_clear_line(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], spent: Spent
+    ) -> None:
+        sandbox.impact.company_timezone = None
+        first = sync(config, clock).ok()
+        spent()
+        sandbox.impact.company_timezone = "(GMT -05:00) Eastern Time (US & Canada)"
+        run = sync(config, clock, state=first.state)
+        assert isinstance(run.error, TapError)
+        (line,) = str(run.error).splitlines()
+        for words in ("sales", "midnight UTC", "America/New_York", "impact.timezone: UTC",
+                      "--full-refresh"):  # fmt: skip
+            assert words in line
+        assert (run.records("sales"), spent()) == ([], (0, 0))
+        kept = sync(impact(config, timezone="UTC"), clock, state=run.state).ok()
+        assert kept.bookmark("sales") == first.bookmark("sales")
+        sync(config, clock).ok()
+
+    def test_an_account_whose_zone_is_refused_now_is_told_how_to_keep_it(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        first = sync(config, clock).ok()
+        sandbox.impact.forbidden = {"CompanyInformation"}
+        run = sync(config, clock, state=first.state)
+        assert "impact.timezone: America/New_York" in str(run.error)
+        kept = sync(impact(config, timezone="America/New_York"), clock, state=run.state).ok()
+        assert kept.bookmark("sales") == first.bookmark("sales")
+
+    def test_no_iana_name_is_advised_for_a_fixed_offset(
+        self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
+    ) -> None:
+        sandbox.impact.company_timezone = "(GMT -07:00) Atlantis"
+        first = sync(config, clock).ok()
+        sandbox.impact.company_timezone = "(GMT -08:00) Atlantis"
+        line = str(sync(config, clock, state=first.state).error)
+        assert "-07:00" in line
+        assert "-08:00" in line
+        assert "impact.timezone: -07:00" not in line
+
     def test_a_changed_filter_of_one_report_does_not_stop_another(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
     ) -> None:

@@ -79,7 +79,8 @@ class Policy:
 
     `max_age` is how old the file of an unsettled window may be; `programs` is ("",) for all
     programs in one export; `catalog_decides` says that the settings name no reports; `keeps_jobs`
-    that a job of an earlier run can be asked for.
+    that a job of an earlier run can be asked for. `zone_setting` names the setting that replaces
+    the account's own time zone, "" where it is set or the account has none.
     """
 
     limits: Limits
@@ -87,6 +88,7 @@ class Policy:
     programs: tuple[str, ...] = ("",)
     catalog_decides: bool = False
     keeps_jobs: bool = True
+    zone_setting: str = ""
 
 
 def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None) -> Limits:

@@ -9,6 +9,7 @@ from tap_affiliate_reports.state import Ledger
 from tap_affiliate_reports.streams.table import FULL_TABLE, Span
 from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
 from tap_affiliate_reports.windows import plan, windows
+from tap_affiliate_reports.zones import is_iana, same_rules, zone_name
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.report import ReportStream
@@ -60,7 +61,7 @@ class Planner:
         zone = self.stream.source.zone
         settings = {
             "window": self.stream.size,
-            "timezone": str(getattr(zone, "name", zone)),
+            "timezone": zone_name(zone),
             "program_ids": [program for program in policy.programs if program],
             "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
             "interval": options.interval,
@@ -71,20 +72,38 @@ class Planner:
 
     def _check_fingerprint(self) -> None:
         state, now = self.stream.stream_state, self._fingerprint()
+        policy = self.stream.source.policy
         before = state.get("fingerprint")
         has_windows = state.get("windows") or state.get("partitions")
+        if before and same_rules(
+            before.get("timezone"), now["timezone"], self.span.start, self.span.now.date()
+        ):
+            before = {**before, "timezone": now["timezone"]}
         if before is not None and before != now and has_windows:
             changed = ", ".join(
                 f"{name}: {before.get(name)!r} -> {now.get(name)!r}"
                 for name in sorted({*before, *now})
                 if before.get(name) != now.get(name)
             )
+            if {**before, "timezone": now["timezone"]} == now and policy.zone_setting:
+                raise StreamError(self._zone_changed(str(before.get("timezone")), now["timezone"]))
             msg = (
                 f"{self.stream.name}: settings changed that say what a window is ({changed}); "
                 "load it anew: meltano run --full-refresh (without Meltano: no --state)"
             )
             raise StreamError(msg)
         state["fingerprint"] = now
+
+    def _zone_changed(self, before: str, now: str) -> str:
+        """Return the error for windows that were cut in another zone than the account's own."""
+        setting = self.stream.source.policy.zone_setting
+        why = ", the fallback for an unknown time zone" if before == "UTC" else ""
+        keep = f"set {setting}: {before} to keep them as they are, or " if is_iana(before) else ""
+        return (
+            f"{self.stream.name}: the windows loaded so far end at midnight {before}{why}, but the "
+            f"account's timezone is now {now}: {keep}load them again: meltano run --full-refresh "
+            "(without Meltano: no --state)"
+        )
 
     def _settle_ledger(self, partition: Partition) -> None:
         ledger, asked, now = partition.ledger, partition.asked, self.span.now

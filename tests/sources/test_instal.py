@@ -445,6 +445,18 @@ class TestWindows:
         run = sync(november, clock).ok()
         sync(having(november, sorting="cr"), clock, state=run.state).ok()
 
+    @pytest.mark.parametrize(
+        ("before", "after"), [(None, "Etc/UTC"), ("US/Eastern", "America/New_York")]
+    )
+    def test_another_name_of_the_same_zone_asks_for_none(
+        self, sandbox: Sandbox, clock: FakeClock, november: dict[str, Any],
+        before: str | None, after: str,
+    ) -> None:  # fmt: skip
+        own = having(november, timezone=before) if before else november
+        run = sync(own, clock).ok()
+        again = sync(having(november, timezone=after), clock, state=run.state).ok()
+        assert again.bookmark(REPORT) == run.bookmark(REPORT)
+
     def test_the_day_boundary_is_that_of_the_zone_that_is_set(
         self, sandbox: Sandbox, clock: FakeClock, november: dict[str, Any]
     ) -> None:

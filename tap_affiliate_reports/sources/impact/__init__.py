@@ -61,6 +61,7 @@ class ImpactSource:
             max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
             programs=tuple(dict.fromkeys(map(str, settings.get("program_ids") or ("",)))),
             catalog_decides="reports" not in settings,
+            zone_setting="" if settings.get("timezone") else "impact.timezone",
         )
 
     @property
