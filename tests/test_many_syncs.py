@@ -24,6 +24,13 @@ from tap_affiliate_reports.sandbox import Sandbox, close, cut, html_login, reset
 
 REPORTS = ("other", "sales")
 LOOKBACK = 12
+# Names of one zone: what the account answers may change between them.
+ZONE_NAMES = [
+    "(GMT -04:00) Eastern Time (US & Canada)",
+    "(GMT -05:00) Eastern Time (US & Canada)",
+    "America/New_York",
+    "US/Eastern",
+]
 FAULTS = {
     "429": lambda: status(429, {"Retry-After": "3"}),
     "503": lambda: status(503, body=b"<html>busy</html>", content_type="text/html"),
@@ -148,6 +155,10 @@ class ManySyncs(RuleBasedStateMachine):
     @rule(new_id=st.booleans())
     def replays_get_ids_of_their_own_or_not(self, new_id: bool) -> None:
         self.sandbox.impact.replay_new_id = new_id
+
+    @rule(name=st.sampled_from(ZONE_NAMES))
+    def the_account_writes_its_zone_in_another_way(self, name: str) -> None:
+        self.sandbox.impact.company_timezone = name
 
     # What the user does
 

@@ -13,12 +13,13 @@ from tap_affiliate_reports.sandbox.faults import (
     status,
 )
 from tap_affiliate_reports.sandbox.hienergy import HiEnergySandbox, SandboxExport
-from tap_affiliate_reports.sandbox.impact import Attribute, Job, Report
+from tap_affiliate_reports.sandbox.impact import IANA_ACCOUNT, Attribute, Job, Report
 from tap_affiliate_reports.sandbox.instal import InstalSandbox, Task
 from tap_affiliate_reports.sandbox.message import LoggedRequest, Response
 from tap_affiliate_reports.sandbox.sandbox import Sandbox
 
 __all__ = [
+    "IANA_ACCOUNT",
     "Attribute",
     "HiEnergySandbox",
     "InstalSandbox",

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from tap_affiliate_reports.sandbox import (
+    IANA_ACCOUNT,
     Attribute,
     Report,
     Sandbox,
@@ -161,10 +162,37 @@ class TestPlumbing:
         client.get("/Jobs")
         assert seen == [("/Mediapartners/IRsandbox/Jobs", 200)]
 
-    def test_company_information_tells_the_zone_or_nothing(
+    def test_company_information_has_a_label_that_follows_summer_time(
+        self, sandbox: Sandbox, client: Client, clock: Clock
+    ) -> None:
+        label = client.get("/CompanyInformation").json()["Timezone"]
+        assert label == "(GMT -04:00) Eastern Time (US & Canada)"
+        clock.forward(days=120)
+        label = client.get("/CompanyInformation").json()["Timezone"]
+        assert label == "(GMT -05:00) Eastern Time (US & Canada)"
+
+    def test_company_information_of_one_account_has_an_iana_name(self, clock: Clock) -> None:
+        with Sandbox(now=clock, account_sid=IANA_ACCOUNT) as sandbox:
+            answer = requests.get(
+                f"{sandbox.url}/Mediapartners/{IANA_ACCOUNT}/CompanyInformation",
+                auth=(IANA_ACCOUNT, sandbox.impact.auth_token),
+                headers={"Accept": "application/json"},
+                timeout=10,
+            )
+        assert answer.json()["Timezone"] == "America/New_York"
+
+    @pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Etc/GMT+5"])
+    def test_a_zone_without_a_label_is_answered_by_its_name(self, clock: Clock, zone: str) -> None:
+        with Sandbox(now=clock, timezone=zone) as sandbox:
+            client = Client(sandbox)
+            with client.session:
+                assert client.get("/CompanyInformation").json()["Timezone"] == zone
+
+    def test_company_information_has_another_text_or_none_on_request(
         self, sandbox: Sandbox, client: Client
     ) -> None:
-        assert client.get("/CompanyInformation").json()["Timezone"] == "America/New_York"
+        sandbox.impact.company_timezone = "Atlantis"
+        assert client.get("/CompanyInformation").json()["Timezone"] == "Atlantis"
         sandbox.impact.company_timezone = None
         assert "Timezone" not in client.get("/CompanyInformation").json()
 

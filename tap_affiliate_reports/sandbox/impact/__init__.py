@@ -5,6 +5,6 @@ from __future__ import annotations
 from tap_affiliate_reports.sandbox.impact.catalog import invented_reports
 from tap_affiliate_reports.sandbox.impact.job import Job
 from tap_affiliate_reports.sandbox.impact.report import Attribute, Report
-from tap_affiliate_reports.sandbox.impact.service import ImpactSandbox
+from tap_affiliate_reports.sandbox.impact.service import IANA_ACCOUNT, ImpactSandbox
 
-__all__ = ["Attribute", "ImpactSandbox", "Job", "Report", "invented_reports"]
+__all__ = ["IANA_ACCOUNT", "Attribute", "ImpactSandbox", "Job", "Report", "invented_reports"]

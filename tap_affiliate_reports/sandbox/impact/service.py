@@ -14,13 +14,31 @@ from tap_affiliate_reports.sandbox.impact.wire import Refused, answer, error, pa
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
 from tap_affiliate_reports.sandbox.storage import Storage, stored
 
+AS_LABEL = "a label"
+"""As `company_timezone`: the display label of the account's zone."""
+IANA_ACCOUNT = "IRsandboxIANA"
+"""The SID of the account whose zone is answered as an IANA name."""
+LABELS = {
+    "America/New_York": "Eastern Time (US & Canada)",
+    "America/Chicago": "Central Time (US & Canada)",
+    "America/Denver": "Mountain Time (US & Canada)",
+    "America/Los_Angeles": "Pacific Time (US & Canada); Tijuana",
+    "Europe/London": "Greenwich Mean Time : Dublin, Edinburgh, Lisbon, London",
+    "Europe/Berlin": "Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna",
+    "Asia/Kolkata": "Chennai, Kolkata, Mumbai, New Delhi",
+    "Asia/Tokyo": "Osaka, Sapporo, Tokyo",
+    "Australia/Sydney": "Canberra, Melbourne, Sydney",
+}
 QUERY_WORDS = {"START_DATE", "END_DATE", "SUBAID", "ResultFormat", "RQueryIDx", "Page", "PageSize"}
 
 
 class ImpactSandbox(JobBoard):
     """Reports, jobs and quota of one account, behind HTTP Basic.
 
-    `company_timezone` is what CompanyInformation says (None: nothing), `timezone` what is true.
+    `timezone` is the account's zone. CompanyInformation answers it as a display label whose GMT
+    part follows summer time, `(GMT -05:00) Eastern Time (US & Canada)`; the account IANA_ACCOUNT,
+    and zones without a label here, get the IANA name. Another `company_timezone` is answered
+    instead (None: no zone).
     `forbidden` holds words of paths ("Jobs", "CompanyInformation", "Replay", ...; "JobList" and
     "ReportList" for the lists alone) that answer 403. `download_mode` "redirect" goes by the
     storage host, "stream" answers with the bytes.
@@ -47,7 +65,7 @@ class ImpactSandbox(JobBoard):
         self.reports_page_size = 5
         self.run_page_size = 20_000
         self.run_offers_next_page = True
-        self.company_timezone: str | None = timezone
+        self.company_timezone: str | None = AS_LABEL
         self.download_mode = "redirect"
         self.link_seconds: float = 60
         self.error_as_200 = False
@@ -138,8 +156,16 @@ class ImpactSandbox(JobBoard):
             "Country": "US",
         }
         if self.company_timezone is not None:
-            document["Timezone"] = self.company_timezone
+            is_label = self.company_timezone == AS_LABEL
+            document["Timezone"] = self._label() if is_label else self.company_timezone
         return answer(request, document)
+
+    def _label(self) -> str:
+        words = LABELS.get(self.zone.key)
+        if words is None or self.account_sid == IANA_ACCOUNT:
+            return self.zone.key
+        offset = self.now().astimezone(self.zone).strftime("%z")
+        return f"(GMT {offset[:3]}:{offset[3:]}) {words}"
 
     # Reports
 
