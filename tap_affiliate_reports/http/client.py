@@ -9,8 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +31,7 @@ from tap_affiliate_reports.errors import (
 )
 from tap_affiliate_reports.http.origin import NoAuth, is_safe, origin
 from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, pause_asked_for
+from tap_affiliate_reports.http.service_clock import ServiceClock
 from tap_affiliate_reports.http.words import decode, is_error_document, one_line, service_words
 
 MAX_REDIRECTS = 5
@@ -125,9 +125,10 @@ class ApiClient:
     timeouts: Timeouts = field(default_factory=Timeouts)
     random_unit: Callable[[], float] = random.random
     _local: threading.local = field(default_factory=threading.local, repr=False)
-    _offset: timedelta = field(default=timedelta(0), repr=False)
+    _service_clock: ServiceClock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._service_clock = ServiceClock(self.clock, urlsplit(self.base_url).hostname or "")
         for name in URLLIB3_LOGGERS:
             logging.getLogger(name).addFilter(_unsaid)  # once, however often it is called
 
@@ -135,7 +136,7 @@ class ApiClient:
 
     def server_now(self) -> datetime:
         """Return the present moment by the service's clock, as its Date headers tell it."""
-        return self.clock.now() + self._offset
+        return self._service_clock.now()
 
     def json(
         self,
@@ -264,9 +265,7 @@ class ApiClient:
             msg = f"{method} {self.redact(url)}: the answer redirects to what is not a URL"
             raise Rejected(msg) from None
         if own:
-            with contextlib.suppress(ValueError, TypeError, KeyError):  # no Date, or none that is
-                theirs = parsedate_to_datetime(response.headers["Date"])
-                self._offset = theirs.astimezone(timezone.utc) - self.clock.now()
+            self._service_clock.note(response.headers.get("Date", ""))
         return response
 
     @contextlib.contextmanager

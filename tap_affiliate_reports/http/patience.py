@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
+
+from tap_affiliate_reports.http.service_clock import FURTHEST, http_date
 
 ATTEMPTS = 6
 BACKOFF_BASE = 1.0
@@ -25,14 +26,23 @@ def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
     if value:
         with contextlib.suppress(ValueError):  # a date, perhaps
             return max(0.0, float(value))
-        with contextlib.suppress(ValueError, TypeError):  # neither: the next header may tell
-            return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+        if (moment := http_date(value)) is not None:
+            return _seconds_until(moment.timestamp(), headers, now)
     for name in RESET_HEADERS:
         with contextlib.suppress(ValueError):  # not there, or no number: the next one may tell
             seconds = float(headers.get(name, ""))
             # Some services give the moment of the reset instead of the seconds until then.
-            return max(0.0, seconds - now.timestamp() if seconds > 1e9 else seconds)
+            return _seconds_until(seconds, headers, now) if seconds > 1e9 else max(0.0, seconds)
     return None
+
+
+def _seconds_until(moment: float, headers: Mapping[str, str], now: datetime) -> float:
+    here = now.timestamp()
+    date = http_date(headers.get("Date", ""))
+    if date is not None and abs(moment - here) > FURTHEST.total_seconds():
+        # Named by a clock that is too wrong to count ages by, but its own Date is as wrong.
+        here = date.timestamp()
+    return max(0.0, moment - here)
 
 
 def remaining(headers: Mapping[str, str]) -> str:
