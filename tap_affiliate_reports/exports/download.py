@@ -58,10 +58,10 @@ def download_whole(
     kept: list[Summary] = []
     damage: DamagedFile | None = None
     for _ in range(MAX_DOWNLOADS):
-        not_ready = source.download(export.request, job, target)
-        if not_ready is not None:
-            return not_ready
         try:
+            not_ready = source.download(export.request, job, target)
+            if not_ready is not None:
+                return not_ready
             summary = source.format_of(export.request).inspect(target)
             export.check(target, summary)
         except DamagedFile as error:

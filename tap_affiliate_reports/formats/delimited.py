@@ -7,19 +7,19 @@ last row can't be seen, but for the missing line end.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import logging
-import zlib
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import BLOCK_ROWS, MAX_RECORD, Summary
 from tap_affiliate_reports.formats.lines import BLOCK, Lines
 from tap_affiliate_reports.formats.plain import MAX_FIELD, Block, plain_columns, plain_count
+from tap_affiliate_reports.packed import BROKEN_GZIP, unpacked
 
 if TYPE_CHECKING:
+    import gzip
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.formats import Columns
 
-_GZIP = b"\x1f\x8b"
 _OTHER_SEPARATORS = ";\t|"
 logger = logging.getLogger(__name__)
 
@@ -166,7 +165,7 @@ def _blocks(lines: Lines, plain: Callable[[str, int], Block | None]) -> Iterator
         raise DamagedFile(f"line {lines.number} is not CSV: {error}") from error
     except UnicodeError as error:
         raise DamagedFile(f"unreadable text after line {lines.number}: {error}") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except BROKEN_GZIP as error:
         raise DamagedFile(f"unreadable gzip after line {lines.number}: {error}") from error
 
 
@@ -230,7 +229,10 @@ def _content(
     file: io.BufferedReader, tell: Callable[[memoryview], object] = lambda _: None
 ) -> io.BufferedReader:
     """Return the file's bytes, decompressed; each that is read is told."""
-    stream = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
+    try:
+        stream = unpacked(file)
+    except BROKEN_GZIP as error:
+        raise DamagedFile(f"unreadable gzip at its start: {error}") from error
     return io.BufferedReader(_Told(stream, tell), BLOCK)
 
 

@@ -6,16 +6,19 @@ shortest decimal that is the same double.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import MAX_RECORD, Summary, in_columns
+from tap_affiliate_reports.packed import BROKEN_GZIP, unpacked
 from tap_affiliate_reports.schema import Kind, Unreadable
 
 if TYPE_CHECKING:
@@ -27,21 +30,23 @@ if TYPE_CHECKING:
 MAX_ROWS = 1_048_576
 # What is no sheet is held in memory: the texts that cells share, above all.
 MAX_HELD = 256 * 1024 * 1024
+# A workbook is compressed itself, so a gzip file of one is hardly smaller.
+MAX_UNPACKED = 1024 * 1024 * 1024
+CHUNK = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
 
 def inspect(path: Path) -> Summary:
     """Read the whole file; raise DamagedFile if it can't be taken."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1024 * 1024):
+    digest = hashlib.sha256()
+    with _content(path) as file:
+        while chunk := file.read(CHUNK):
             digest.update(chunk)
     header: list[str] = []
     kinds: list[set[Kind]] = []
     rows = 0
-    for number, cells in enumerate(_rows(path, logging.WARNING) if size else ()):
+    for number, cells in enumerate(_rows(path, logging.WARNING)):
         if number == 0:
             header = [_text(cell) for cell in cells]
             kinds = [set() for _ in header]
@@ -56,7 +61,7 @@ def inspect(path: Path) -> Summary:
     return Summary(
         header=header,
         rows=rows,
-        size=size,
+        size=path.stat().st_size,
         digest=digest.hexdigest(),
         terminated=True,
         kinds=tuple(found.pop() if len(found) == 1 else Kind.STRING for found in kinds),
@@ -65,7 +70,7 @@ def inspect(path: Path) -> Summary:
 
 def read_rows(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
     """Yield the rows after the header as text, each as wide as the header that `inspect` found."""
-    for number, cells in enumerate(_rows(path) if path.stat().st_size else ()):
+    for number, cells in enumerate(_rows(path)):
         if number:
             yield [*map(_text, cells), *[""] * (len(header) - len(cells))]
 
@@ -87,7 +92,11 @@ def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
     warnings.filterwarnings("ignore", module="openpyxl")
     header: list[Any] | None = None
     try:
-        with zipfile.ZipFile(path) as archive:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(_content(path))
+            if not file.read(1):
+                return
+            archive = stack.enter_context(zipfile.ZipFile(file))
             _check_size(archive)
             for title, sheet in Package(archive).sheets():
                 rows = _filled(sheet)
@@ -116,6 +125,27 @@ def _check_size(archive: zipfile.ZipFile) -> None:
     if sum(part.file_size for part in held) > MAX_HELD:
         msg = f"more than {MAX_HELD} bytes of a workbook are in no sheet"
         raise DamagedFile(msg)
+
+
+@contextlib.contextmanager
+def _content(path: Path) -> Iterator[IO[bytes]]:
+    """Open the file, or a copy of what a gzip file holds: a workbook is not read in order."""
+    with path.open("rb") as file, tempfile.TemporaryFile(dir=path.parent) as copy:
+        try:
+            stream = unpacked(file)
+            if stream is file:
+                yield file
+                return
+            while chunk := stream.read(CHUNK):
+                copy.write(chunk)
+                if copy.tell() > MAX_UNPACKED:
+                    msg = f"a gzip file of more than {MAX_UNPACKED} bytes is no workbook"
+                    raise DamagedFile(msg)
+        except BROKEN_GZIP as error:
+            msg = f"unreadable gzip: {error}"
+            raise DamagedFile(msg) from error
+        copy.seek(0)
+        yield copy
 
 
 def _filled(rows: Iterable[tuple[int, list[Any]]]) -> Iterator[list[Any]]:

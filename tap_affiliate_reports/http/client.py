@@ -17,10 +17,12 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import (
     ApiError,
+    DamagedFile,
     FileError,
     Forbidden,
     NotFound,
@@ -29,15 +31,23 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
     Unavailable,
 )
+from tap_affiliate_reports.http.bodies import (
+    ACCEPT_ENCODING,
+    CHUNK,
+    chunks_of,
+    is_readable,
+    not_requested,
+    undecoded,
+)
 from tap_affiliate_reports.http.origin import NoAuth, is_safe, origin
 from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, pause_asked_for
 from tap_affiliate_reports.http.service_clock import ServiceClock
 from tap_affiliate_reports.http.words import decode, is_error_document, one_line, service_words
+from tap_affiliate_reports.packed import BROKEN_GZIP
 
 MAX_REDIRECTS = 5
 MAX_WORDS = 300
 MAX_JSON_BYTES = 256 * 1024 * 1024
-CHUNK = 256 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 URLLIB3_LOGGERS = (
@@ -54,6 +64,7 @@ CONNECTION_ERRORS = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
+    HTTPError,
 )
 
 logger = logging.getLogger(__name__)
@@ -166,6 +177,9 @@ class ApiClient:
                     self._check(what, response, document, text)
                 if document is None and (method == "GET" or text.strip()):
                     msg = f"{what}: the answer is not JSON: {self.told(service_words(None, text))}"
+                    if foreign := not_requested(response.headers):
+                        msg = f"{what}: the answer has the Content-Encoding {self.told(foreign)}"
+                        msg += ", which was not requested"
                     raise _TryAgain(msg)
                 return Answer(response.status_code, response.headers, document)
 
@@ -196,9 +210,20 @@ class ApiClient:
                 with disk(target), target.open("wb") as file:
                     for chunk in response.iter_content(CHUNK):
                         file.write(chunk)
+                self._refuse_foreign(response, target)
                 return None
 
         return self._retry(what, attempt)
+
+    def _refuse_foreign(self, response: requests.Response, target: Path) -> None:
+        foreign = not_requested(response.headers)
+        if not foreign:
+            return
+        with disk(target), target.open("rb") as file:
+            start = file.read(CHUNK)
+        if not is_readable(start):
+            msg = f"it has the Content-Encoding {self.told(foreign)}, which was not requested"
+            raise DamagedFile(msg)
 
     def url(self, path: str, page: str = "") -> str:
         """Return the absolute URL of a path, or of a link on a page of the API."""
@@ -247,6 +272,7 @@ class ApiClient:
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         own = origin(url) == origin(self.base_url)
         headers = dict(self.headers) if own else {"Accept": "*/*"}
+        headers["Accept-Encoding"] = ACCEPT_ENCODING
         headers.setdefault("User-Agent", self.headers.get("User-Agent", ""))
         try:
             response = self._session().request(
@@ -266,7 +292,7 @@ class ApiClient:
             raise Rejected(msg) from None
         if own:
             self._service_clock.note(response.headers.get("Date", ""))
-        return response
+        return undecoded(response)
 
     @contextlib.contextmanager
     def _follow(self, url: str) -> Iterator[requests.Response]:
@@ -285,15 +311,20 @@ class ApiClient:
         raise Rejected(msg)
 
     def _read(self, response: requests.Response) -> str:
+        body = self._bounded(response.iter_content(CHUNK), response.url)
+        # What is broken is no JSON, and read again where JSON is needed.
+        with contextlib.suppress(*BROKEN_GZIP):
+            body = self._bounded(chunks_of(body), response.url)
+        return body.decode("utf-8", errors="replace").lstrip("\ufeff")
+
+    def _bounded(self, chunks: Iterator[bytes], url: str) -> bytearray:
         body = bytearray()
-        for chunk in response.iter_content(CHUNK):
+        for chunk in chunks:
             body += chunk
             if len(body) > MAX_JSON_BYTES:
-                msg = (
-                    f"{self.redact(response.url)}: the answer is larger than {MAX_JSON_BYTES} bytes"
-                )
+                msg = f"{self.redact(url)}: the answer is larger than {MAX_JSON_BYTES} bytes"
                 raise Rejected(msg)
-        return body.decode("utf-8", errors="replace").lstrip("\ufeff")
+        return body
 
     def _check(self, what: str, response: requests.Response, document: Any, text: str) -> None:
         status = response.status_code

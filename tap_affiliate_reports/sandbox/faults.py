@@ -112,6 +112,17 @@ def body(content: bytes, content_type: str = "application/octet-stream") -> Acti
     return status(200, body=content, content_type=content_type)
 
 
+def encoded(announced: str, pack: Callable[[bytes], bytes] = bytes) -> Action:
+    """Send the real body as `pack` makes it, with a Content-Encoding that may not be true."""
+
+    def act(real: Callable[[], Response]) -> Response:
+        response = real()
+        headers = {**response.headers, **({"Content-Encoding": announced} if announced else {})}
+        return replace(response, body=pack(response.body), headers=headers)
+
+    return act
+
+
 def html_login() -> Action:
     """Answer 200 with a login page."""
     page = b"<!DOCTYPE html><html><head><title>Log in</title></head><body>Log in</body></html>\n"
