@@ -21,7 +21,7 @@ from small_source import SmallSource, check_exact
 
 from tap_affiliate_reports.errors import DamagedFile, TapError
 from tap_affiliate_reports.formats import delimited, workbook
-from tap_affiliate_reports.sandbox import Response, Sandbox, cut, encoded
+from tap_affiliate_reports.sandbox import Response, Sandbox, cut, encoded, status
 from tap_affiliate_reports.sandbox.faults import Action
 
 START, YESTERDAY = date(2026, 11, 1), date(2026, 11, 18)
@@ -186,6 +186,88 @@ def test_a_redirect_whose_encoding_lies_is_followed(world: World) -> None:
     fault = world.sandbox.faults.add("/Download", lie, None)
     world.check("impact", world.sync("impact"))
     assert fault.hits == 1
+
+
+# No body
+
+
+FILES = {"impact": "GET /storage/", "hienergy": "GET /storage/", "instal": "GET /storage/"}
+
+
+def empties() -> dict[str, Action]:
+    return {
+        "204": status(204),
+        "200": status(200),
+        "200, gzip of nothing": encoded("gzip", lambda _: gzip.compress(b"")),
+        "200, gzip of a mark": encoded("", lambda _: gzip.compress(b"\xef\xbb\xbf\r\n")),
+    }
+
+
+@pytest.mark.parametrize("name", empties())
+@pytest.mark.parametrize("mode", ["redirect", "stream"])
+def test_an_empty_file_once_is_a_slip(world: World, name: str, mode: str) -> None:
+    world.sandbox.impact.download_mode = mode
+    where = "GET /storage/" if mode == "redirect" else "/Download"
+    fault = world.sandbox.faults.add(where, empties()[name], 1)
+    world.check("impact", world.sync("impact"))
+    assert fault.hits == 1
+    for source in ("hienergy", "instal"):
+        fault = world.sandbox.faults.add("GET /storage/", empties()[name], 1)
+        world.check(source, world.sync(source))
+        assert fault.hits == 1
+
+
+@pytest.mark.parametrize("name", ["204", "200", "200, gzip of nothing"])
+def test_an_empty_file_twice_is_an_empty_report(world: World, name: str) -> None:
+    for source in ("hienergy", "instal"):
+        world.sandbox.faults.clear()
+        fault = world.sandbox.faults.add("GET /storage/", empties()[name], None)
+        run = world.sync(source).ok()
+        assert not [
+            m for m in run.messages if m["type"] == "RECORD" and "_row_number" in m["record"]
+        ]
+        # Discovery looks into the two files of Hi Energy AI too.
+        assert fault.hits == 2 * {"hienergy": 2 * 2, "instal": 1}[source]
+
+
+@pytest.mark.parametrize("name", empties())
+def test_an_empty_file_of_a_job_with_rows_is_not_silent(world: World, name: str) -> None:
+    fault = world.sandbox.faults.add("GET /storage/", empties()[name], None)
+    run = world.sync("impact").ok()
+    assert not run.records("sales")
+    assert fault.hits == 3
+    assert run.said("has 0 rows each time; the service says 27", logging.WARNING)
+
+
+@pytest.mark.parametrize("name", empties())
+def test_an_empty_file_takes_no_rows_from_the_warehouse(world: World, name: str) -> None:
+    first = world.sync("impact").ok()
+    world.clock.advance(days=1)
+    world.sandbox.faults.add("GET /storage/", empties()[name], None)
+    run = world.sync("impact", state=first.state)
+    assert "is empty where 27 rows were" in str(run.error)
+    warehouse = Warehouse()
+    warehouse.load([*first.messages, *run.messages])
+    check_exact(world.impact, warehouse, "sales", START, YESTERDAY)
+
+
+@pytest.mark.parametrize("name", empties())
+def test_an_empty_file_of_a_job_without_rows_is_downloaded_once(world: World, name: str) -> None:
+    for number in range(18):
+        world.impact.put("sales", START + timedelta(days=number), [])
+    fault = world.sandbox.faults.add("GET /storage/", empties()[name], None)
+    run = world.sync("impact").ok()
+    assert not run.records("sales")
+    assert run.bookmark("sales") == YESTERDAY.isoformat()
+    assert fault.hits == 1
+
+
+@pytest.mark.parametrize("code", [205, 206, 304])
+def test_a_status_that_is_no_whole_file_fails_loudly(world: World, code: int) -> None:
+    world.sandbox.faults.add("GET /storage/", status(code), None)
+    run = world.sync("impact")
+    assert str(code) in str(run.error)
+    assert not run.bookmark("sales")
 
 
 # Files

@@ -75,6 +75,7 @@ def download_whole(
             continue
         # A last line without an end may be cut short, or the vendor's way, and an empty file a slip
         # or an empty report: twice the same is whole.
+        # Without a header a file is empty, whatever bytes it is stored as.
         seems_whole = summary.terminated and (bool(summary.header) or job.records == 0)
         whole = seems_whole or summary.digest in {other.digest for other in kept}
         kept.append(summary)

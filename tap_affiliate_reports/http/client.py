@@ -197,7 +197,8 @@ class ApiClient:
             with self._follow(self.url(path() if callable(path) else path)) as response:
                 if response.status_code == 202:
                     return NotReady(decode(self._read(response)))
-                if response.status_code != 200:
+                # 204 is an empty file.
+                if response.status_code not in {200, 204}:
                     text = self._read(response)
                     alien = origin(response.url) != origin(self.base_url)
                     refused = range(400, 500) if alien else (403, 404, 410)
