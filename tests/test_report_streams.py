@@ -136,7 +136,7 @@ class TestRows:
         row = sync(config_for(sandbox, reports=["sales"]), clock).ok().records("sales")[0]
         assert {name: value for name, value in row.items() if name[0] == "_"} == {
             "_account": "IRsandbox",
-            "_program_id": "",
+            "_program_id": "all",
             "_window_start": "2026-09-01",
             "_window_end": "2026-09-30",
             "_row_number": 1,

@@ -38,7 +38,7 @@ def test_each_window_has_one_row_that_tells_its_load(
     assert file is not None
     assert row["sha256"] == hashlib.sha256(file.content).hexdigest()
     assert row["bytes"] == len(file.content)
-    assert (row["_account"], row["stream"], row["program"]) == ("IRsandbox", "sales", "")
+    assert (row["_account"], row["stream"], row["program"]) == ("IRsandbox", "sales", "all")
     assert (row["start_date"], row["end_date"]) == ("2026-09-10", "2026-09-30")
     assert row["completed_at"] == run.records("sales")[0]["_refreshed_at"]
     assert (row["rows_in_file"], row["rows_emitted"], row["previous_rows"]) == (3, 3, 0)

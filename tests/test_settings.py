@@ -266,7 +266,7 @@ def test_numeric_ids_may_be_numbers(sandbox: Sandbox, clock: FakeClock) -> None:
 
 
 def test_a_program_named_twice_is_exported_once(sandbox: Sandbox, clock: FakeClock) -> None:
-    run_with(sandbox, clock, reports=["12172"], program_ids=[10487, "10487"]).ok()
+    run_with(sandbox, clock, reports=["12172"], program_ids=[10487, "10487", " 10487 "]).ok()
     assert len(sandbox.impact.exports) == len(sandbox.impact.jobs) == 3
 
 
@@ -324,7 +324,7 @@ def test_the_user_agent_and_the_api_version_are_sent(sandbox: Sandbox, clock: Fa
 def test_an_empty_list_of_programs_is_all_of_them(sandbox: Sandbox, clock: FakeClock) -> None:
     report = "partner_performance_by_day"
     run = run_with(sandbox, clock, reports=[report], program_ids=[]).ok()
-    assert {row["_program_id"] for row in run.records(report)} == {""}
+    assert {row["_program_id"] for row in run.records(report)} == {"all"}
 
 
 # The account's time zone

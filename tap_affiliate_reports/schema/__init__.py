@@ -5,6 +5,7 @@ from __future__ import annotations
 from tap_affiliate_reports.schema.columns import (
     ADDED,
     ADDED_TO_FILES,
+    ALL_PROGRAMS,
     Column,
     Kind,
     columns_of,
@@ -20,6 +21,7 @@ from tap_affiliate_reports.schema.values import Unreadable, parser
 __all__ = [
     "ADDED",
     "ADDED_TO_FILES",
+    "ALL_PROGRAMS",
     "Column",
     "HeaderMatch",
     "Kind",

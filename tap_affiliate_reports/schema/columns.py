@@ -61,6 +61,9 @@ _KINDS = {
     ("boolean", None): Kind.BOOLEAN,
 }
 
+# Loaders that go through CSV turn an empty text into null, which no key may be.
+ALL_PROGRAMS = "all"
+
 ADDED: Mapping[str, dict[str, Any]] = {
     "_account": {
         "type": "string",
@@ -68,7 +71,7 @@ ADDED: Mapping[str, dict[str, Any]] = {
     },
     "_program_id": {
         "type": "string",
-        "description": "The program the export was limited to; empty when it held all programs.",
+        "description": "The program the export was limited to; `all` when it held all programs.",
     },
     "_window_start": {
         "type": "string",

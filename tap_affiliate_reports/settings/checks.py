@@ -14,6 +14,7 @@ from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, Storag
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.schema import ALL_PROGRAMS
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, MONTHS, REQUIRED, SANDBOX, SOURCES
 from tap_affiliate_reports.zones import iana_zone
 
@@ -88,6 +89,12 @@ def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
     for name in REQUIRED[source]:
         if not _may_be_sent(own.get(name)):
             yield f"{source}.{name}: has a character that no header can carry"
+    for program in own.get("program_ids", ()):
+        if str(program).strip().casefold() in {"", ALL_PROGRAMS}:
+            yield (
+                f"{source}.program_ids: {program!r} is not a program id; leave program_ids out to "
+                "export all programs"
+            )
     if own.get("interval") == "monthly" and own.get("window", "month") not in MONTHS:
         yield f"{source}.interval: monthly needs one of these windows: {', '.join(MONTHS)}"
     for name, value in own.items():

@@ -23,7 +23,7 @@ NAME = "report_windows"
 KEYS = ("_account", "stream", "program", "slot")
 COLUMNS: dict[str, tuple[Kind, str]] = {
     "stream": (Kind.STRING, "The report stream."),
-    "program": (Kind.STRING, "The program of the export; empty when it held all."),
+    "program": (Kind.STRING, "The program of the export; `all` when it held all programs."),
     "slot": (Kind.DATE, "The first day of the calendar slot."),
     "start_date": (Kind.DATE, "The first day asked for; null for a report without dates."),
     "end_date": (Kind.DATE, "The last day asked for; null for a report without dates."),

@@ -13,7 +13,7 @@ from tap_affiliate_reports.errors import DamagedFile, FileError, KeyViolation
 from tap_affiliate_reports.exports.export import Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.formats import Summary
-from tap_affiliate_reports.schema import ADDED, match_header, row_parser
+from tap_affiliate_reports.schema import ADDED, ALL_PROGRAMS, match_header, row_parser
 from tap_affiliate_reports.state import Ledger, to_timestamp
 from tap_affiliate_reports.streams.file_rows import FileRows
 from tap_affiliate_reports.windows import Freshness, Window
@@ -144,7 +144,7 @@ class WindowLoad:
             end = result.finished_at.astimezone(source.zone).date()
         return {
             "_account": source.account,
-            "_program_id": self.partition.program,
+            "_program_id": self.partition.program or ALL_PROGRAMS,
             "_window_start": self.window.slot.isoformat(),
             "_window_end": end.isoformat(),
             "_row_number": 0,
@@ -167,7 +167,7 @@ class WindowLoad:
         return {
             "_account": self.stream.source.account,
             "stream": self.stream.name,
-            "program": self.partition.program,
+            "program": self.partition.program or ALL_PROGRAMS,
             "slot": self.window.slot.isoformat(),
             "start_date": request.start.isoformat() if request.start else None,
             "end_date": request.end.isoformat() if request.end else None,

@@ -181,7 +181,7 @@ class TestRows:
             "lang": None,
             "publisher_id": 8801,
         }
-        assert (record["_account"], record["_program_id"]) == ("mine", "")
+        assert (record["_account"], record["_program_id"]) == ("mine", "all")
         assert (record["_window_start"], record["_window_end"]) == (NOVEMBER, "2026-11-18")
         schema = run.schema(REPORT)
         assert schema["key_properties"] == [

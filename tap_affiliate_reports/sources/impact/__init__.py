@@ -59,7 +59,9 @@ class ImpactSource:
         self.policy = Policy(
             limits=flow_limits(settings, max_exports=int(settings.get("max_exports", 90))),
             max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
-            programs=tuple(dict.fromkeys(map(str, settings.get("program_ids") or ("",)))),
+            programs=tuple(
+                dict.fromkeys(str(one).strip() for one in settings.get("program_ids") or ("",))
+            ),
             catalog_decides="reports" not in settings,
             zone_setting="" if settings.get("timezone") else "impact.timezone",
         )

@@ -9,7 +9,7 @@ from typing import Any
 # What the tap adds to each row, but for its number.
 ADDED = {
     "_account": "IRsandbox",
-    "_program_id": "",
+    "_program_id": "all",
     "_window_start": "2026-08-01",
     "_window_end": "2026-08-31",
     "_refreshed_at": "2026-11-20T03:04:05Z",
