@@ -123,7 +123,7 @@ IMPACT = th.ObjectType(
 ACCOUNT = th.Property(
     "account",
     th.StringType,
-    description="Label of the rows' _account (default empty); keys need it in some warehouses.",
+    description="Label of the rows in _account (default `default`).",
 )
 HIENERGY_REPORT_TYPES = (
     "advertisers_csv",

@@ -23,6 +23,7 @@ from tap_affiliate_reports.sources.source import (
     ListSpec,
     Policy,
     ReportSpec,
+    account_label,
     flow_limits,
 )
 
@@ -185,7 +186,7 @@ class InstalSource:
         user_agent: str,
     ) -> None:
         self.settings = settings
-        self.account = str(settings.get("account", ""))
+        self.account = account_label(settings)
         token = str(settings["auth_token"])
         client = ApiClient(
             base_url=str(settings.get("api_url", API_URL)).rstrip("/") + "/",

@@ -101,6 +101,12 @@ def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None) -> Limi
     )
 
 
+def account_label(settings: Mapping[str, Any]) -> str:
+    """Return the value of `_account` for a source without an account id; a blank is not set."""
+    label = str(settings.get("account", ""))
+    return label if label.strip() else "default"
+
+
 class Source(Protocol):
     """One configured system; `name` is its settings key, `account` the value of `_account`."""
 

@@ -22,6 +22,7 @@ from tap_affiliate_reports.sources.source import (
     ListSpec,
     Policy,
     ReportSpec,
+    account_label,
     flow_limits,
 )
 from tap_affiliate_reports.state import from_timestamp
@@ -66,7 +67,7 @@ class HiEnergySource:
     def __init__(
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
     ) -> None:
-        self.account = str(settings.get("account", ""))
+        self.account = account_label(settings)
         key = str(settings["api_key"])
         client = ApiClient(
             base_url=str(settings.get("api_url", API_URL)).rstrip("/") + "/",

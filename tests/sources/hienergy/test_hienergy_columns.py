@@ -264,7 +264,7 @@ class TestColumnsThatChange:
         run = sync(config, clock, catalog=catalog).ok()
         assert run.streams == {DEALS}
         (row,) = run.records(DEALS)
-        assert (row["Deal ID"], row["_account"]) == ("first", "")
+        assert (row["Deal ID"], row["_account"]) == ("first", "default")
         assert "Amount" not in {*row, *properties(run)}
 
     def test_decimals_are_texts_where_that_is_set(
