@@ -100,7 +100,8 @@ class RecordLines:
                 for place, text in found.misfits:
                     misfits.setdefault(place, {})[name] = text
         if misfits:
-            cells[UNPARSED] = Cells([_json(misfits.get(place)) for place in range(rows)])
+            texts = (_json(misfits[n]) if n in misfits else None for n in range(rows))
+            cells[UNPARSED] = Cells([_json(text) for text in texts])
         return self._joined(cells, rows).encode()
 
     def _joined(self, cells: Mapping[str, Cells | None], rows: int) -> str:

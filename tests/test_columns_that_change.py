@@ -213,7 +213,7 @@ class TestTypesThatStay:
         first, second = self.drift(report, config, clock, "String")
         assert properties(second)["Items"] == properties(first)["Items"]
         assert [row["Items"] for row in second.records("sales")] == [None] * 3
-        assert {str(row["_unparsed"]) for row in second.records("sales")} == {"{'Items': 'two'}"}
+        assert {row["_unparsed"] for row in second.records("sales")} == {'{"Items":"two"}'}
         assert second.said("Items", WARNING)
 
     def test_a_full_refresh_takes_the_new_type(

@@ -628,8 +628,7 @@ class TestStreamMaps:
         row, schema = run.records("sales")[0], run.schema("sales")["schema"]
         Draft7Validator(schema).validate(row)
         assert row.keys() <= schema["properties"].keys()
-        told = row.get("_unparsed")
-        assert "much" in json.dumps(told if told is not None else row)
+        assert "much" in json.loads(row["_unparsed"]).values()
 
 
 class TestFiles:
@@ -696,9 +695,9 @@ class TestFiles:
         assert [row["B"] for row in rows] == [True, None, False, None]
         assert [row["_unparsed"] for row in rows] == [
             None,
-            {"N": "9223372036854775808", "D": "abc", "B": "maybe"},
+            '{"N":"9223372036854775808","D":"abc","B":"maybe"}',
             None,
-            {"N": "x"},
+            '{"N":"x"}',
         ]
         told = [r.getMessage() for r in run.log if "_unparsed" in r.getMessage()]
         assert len([line for line in told if "2026" in line]) == 3

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tap_affiliate_reports.schema import (
     ADDED,
+    ADDED_TO_FILES,
     Column,
     HeaderMatch,
     Kind,
@@ -123,7 +124,9 @@ def test_a_schema_has_the_columns_of_the_tap_then_those_of_the_report():
     assert all(name.startswith("_") and ADDED[name]["description"] for name in ADDED)
     nullable = {name for name, added in ADDED.items() if "null" in added["type"]}
     assert nullable == {"_sdc_deleted_at", "_unparsed"}
-    jsonschema.validate({"_unparsed": {"Payout": "n/a"}, "_deleted": False}, schema)
+    jsonschema.validate({"_unparsed": '{"Payout":"n/a"}', "_deleted": False}, schema)
+    # A loader of Parquet refuses an object without properties.
+    assert ADDED["_unparsed"]["type"] == ADDED_TO_FILES["_unparsed"]["type"] == ["string", "null"]
 
 
 def test_a_schema_can_be_changed_without_changing_the_next_one():

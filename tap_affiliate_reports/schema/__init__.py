@@ -16,7 +16,7 @@ from tap_affiliate_reports.schema.columns import (
     unknown_columns,
 )
 from tap_affiliate_reports.schema.header import HeaderMatch, match_header, row_parser
-from tap_affiliate_reports.schema.values import Unreadable, parser
+from tap_affiliate_reports.schema.values import Unreadable, json_text, parser
 
 __all__ = [
     "ADDED",
@@ -28,6 +28,7 @@ __all__ = [
     "Unreadable",
     "columns_of",
     "json_schema",
+    "json_text",
     "kind_of",
     "kind_of_property",
     "match_header",

@@ -101,10 +101,10 @@ ADDED: Mapping[str, dict[str, Any]] = {
         "format": "date-time",
         "description": "When the row was found to be gone; null on live rows.",
     },
+    # A text, because loaders of Parquet and others refuse an object without properties.
     "_unparsed": {
-        "type": ["object", "null"],
-        "additionalProperties": {"type": "string"},
-        "description": "Values that did not fit their column's type, as text by column.",
+        "type": ["string", "null"],
+        "description": "Values that did not fit their column's type: JSON text, column -> text.",
     },
 }
 """The columns that the tap adds to every report stream: name -> JSON Schema."""

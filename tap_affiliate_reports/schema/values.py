@@ -8,6 +8,8 @@ from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperatio
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.contrib.msgspec import encoder
+
 from tap_affiliate_reports.schema.columns import Kind
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ class Unreadable(str):
         empty = super().__new__(cls)
         empty.text = text
         return empty
+
+
+def json_text(value: Any) -> str:
+    """Return a value as compact JSON, with every digit of its numbers."""
+    return encoder.encode(value).decode()
 
 
 def parser(kind: Kind, *, timezone: tzinfo, singer_decimal: bool = False) -> Callable[[str], Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pendulum
 
-from tap_affiliate_reports.schema import Kind, parser
+from tap_affiliate_reports.schema import Kind, json_text, parser
 
 Document = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ def without_nul(value: Any) -> Any:
 def typed(document: Document, columns: Mapping[str, Kind], zone: tzinfo) -> dict[str, Any]:
     """Return the columns of a document, typed; what does not fit its type goes to `_unparsed`.
 
-    `_unparsed` is there only where it is needed.
+    `_unparsed` is JSON text, and there only where it is needed.
     """
     record: dict[str, Any] = {}
     unparsed = {}
@@ -68,7 +68,7 @@ def typed(document: Document, columns: Mapping[str, Kind], zone: tzinfo) -> dict
             except ValueError:
                 unparsed[name] = text
     if unparsed:
-        record["_unparsed"] = unparsed
+        record["_unparsed"] = json_text(unparsed)
     return record
 
 

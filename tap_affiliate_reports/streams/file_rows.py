@@ -12,7 +12,7 @@ from tap_affiliate_reports.batches import BatchFiles, batch_config
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.record_lines import RecordLines
-from tap_affiliate_reports.schema import Column, match_header, row_parser
+from tap_affiliate_reports.schema import Column, json_text, match_header, row_parser
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.table import TableStream
@@ -120,7 +120,7 @@ class FileRows:
             record = {**self.constants, **values}
             record["_row_number"] = number
             if misfits:
-                record["_unparsed"] = misfits
+                record["_unparsed"] = json_text(misfits)
                 misfits_of.update(misfits.keys())
             yield record
             if number % BLOCK_ROWS == 0:

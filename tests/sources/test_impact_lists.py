@@ -136,7 +136,7 @@ class TestJobs:
             sandbox, clock, {**JOB, "RecordsProcessed": "many", "FailedDate": "yesterday"}
         )
         assert (record["RecordsProcessed"], record["FailedDate"]) == (None, None)
-        assert record["_unparsed"] == {"RecordsProcessed": "many", "FailedDate": "yesterday"}
+        assert record["_unparsed"] == '{"FailedDate":"yesterday","RecordsProcessed":"many"}'
 
     def test_a_job_without_an_id_is_left_out_with_a_warning(
         self, sandbox: Sandbox, clock: FakeClock

@@ -12,7 +12,7 @@ import pendulum
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.http import ApiClient, HeaderAuth
-from tap_affiliate_reports.schema import ADDED, Kind, property_schema
+from tap_affiliate_reports.schema import ADDED, Kind, json_text, property_schema
 from tap_affiliate_reports.settings.table import HIENERGY_REPORT_TYPES
 from tap_affiliate_reports.sources.documents import Document, typed, without_nul
 from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
@@ -46,9 +46,10 @@ EXPORTS = {
     "started_at": Kind.DATETIME,
     "completed_at": Kind.DATETIME,
     "status_url": Kind.STRING,
+    # A JSON text, because an object without properties is refused by loaders of Parquet and others.
+    "parameters": Kind.STRING,
 }
 OBJECTS: dict[str, dict[str, Any]] = {
-    "parameters": {"type": ["object", "null"], "additionalProperties": True},
     "progress": {
         "type": ["object", "null"],
         "properties": {
@@ -138,10 +139,13 @@ class HiEnergySource:
             name: without_nul(value) if isinstance(value := export.get(name), dict) else None
             for name in OBJECTS
         }
+        parameters = without_nul(export.get("parameters"))
+        if isinstance(parameters, (dict, list)):
+            parameters = json_text(parameters)
         return {
             "_account": self.account,
             "_unparsed": None,
-            **typed(export, EXPORTS, pendulum.UTC),
+            **typed({**export, "parameters": parameters}, EXPORTS, pendulum.UTC),
             **objects,
         }
 

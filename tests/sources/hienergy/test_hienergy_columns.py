@@ -187,7 +187,7 @@ class TestColumnsThatChange:
 
         run = self.load(sandbox, clock, config, run.state, ["Deal ID", "Code"], ["c", "text"])
         (row,) = run.records(DEALS)
-        assert (row["Code"], row["_unparsed"]) == (None, {"Code": "text"}), "its type stays"
+        assert (row["Code"], row["_unparsed"]) == (None, '{"Code":"text"}'), "its type stays"
 
     def test_names_that_repeat_or_differ_in_case_only_are_numbered_in_each_file(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], known: dict[str, Any]
@@ -227,7 +227,7 @@ class TestColumnsThatChange:
         run = self.load(sandbox, clock, config, known, HEADER, [7, "a lot"])
         (row,) = run.records(DEALS)
         assert (row["Deal ID"], row["Amount"]) == ("7", None)
-        assert row["_unparsed"] == {"Amount": "a lot"}
+        assert row["_unparsed"] == '{"Amount":"a lot"}'
         catalog = discover(config, clock)
         run = sync(config, clock, state=known, catalog=catalog)
         assert run.ok().said("the type of Amount is now string; it stays decimal", WARNING)
@@ -242,7 +242,8 @@ class TestColumnsThatChange:
         assert [row["New"] for row in run.records(DEALS)] == [5]
         add(sandbox, header=["Deal ID", "New"], rows=[["c", "text"]], ago=0)
         run = sync(config, clock, state=run.state, catalog=catalog).ok()
-        assert [(r["New"], r["_unparsed"]) for r in run.records(DEALS)] == [(None, {"New": "text"})]
+        (row,) = run.records(DEALS)
+        assert (row["New"], row["_unparsed"]) == (None, '{"New":"text"}')
         assert properties(run)["New"]["type"] == ["number", "null"]
 
     def test_a_file_of_other_columns_altogether_is_an_error_and_the_bookmark_stays(
@@ -277,4 +278,4 @@ class TestColumnsThatChange:
             assert properties(run)["Amount"]["format"] == "x-singer.decimal"
             rows = run.records(DEALS)
             assert [row["Amount"] for row in rows] == ["12.345", "7", None]
-            assert rows[2]["_unparsed"] == {"Amount": "1e-20"}
+            assert rows[2]["_unparsed"] == '{"Amount":"1e-20"}'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -38,12 +37,10 @@ class TestExports:
             "display_name": "Deals Excel",
             "status": "completed",
             "status_display": "Completed",
-            "parameters": {
-                "search_params": {
-                    "q": "shoes", "rate": Decimal("1.5"), "deep": {"ids": [1, 2]}, "none": None
-                },
-                "index_params": {},
-            },
+            "parameters": (
+                '{"search_params":{"q":"shoes","rate":1.5,"deep":{"ids":[1,2]},"none":null},'
+                '"index_params":{}}'
+            ),
             "filename": f"deals_excel_{export.id}.xlsx",
             "download_expires_in_seconds": 900,
             "error_message": None,
@@ -62,6 +59,31 @@ class TestExports:
         Draft7Validator(schema["schema"]).validate(json.loads(json.dumps(record, default=float)))
         assert "download_url" not in json.dumps(run.messages, default=str)
 
+    @pytest.mark.parametrize(
+        ("parameters", "told"),
+        [
+            ({}, "{}"),
+            ({"q": '\u96f2 "x"'}, '{"q":"\u96f2 \\"x\\""}'),
+            ([1, {"a": None}], '[1,{"a":null}]'),
+            ("none", "none"),
+            ("", None),
+            (None, None),
+            (7, "7"),
+        ],
+    )
+    def test_parameters_are_text_whatever_they_are(
+        self,
+        sandbox: Sandbox,
+        clock: FakeClock,
+        config: dict[str, Any],
+        parameters: Any,
+        told: str | None,
+    ) -> None:
+        add(sandbox, shown={"parameters": parameters})
+        (record,) = sync(config, clock).ok().records("exports")
+        assert record["parameters"] == told
+        assert record["_unparsed"] is None
+
     def test_progress_is_an_object_and_junk_goes_to_unparsed(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
     ) -> None:
@@ -71,8 +93,8 @@ class TestExports:
         clock.advance(seconds=30)
         *others, odd = sync(config, clock).ok().records("exports")
         assert odd["progress"] is None
-        assert (odd["parameters"], odd["chunked_export"]) == (None, True)
-        assert odd["_unparsed"] == {"created_at": "lately"}
+        assert (odd["parameters"], odd["chunked_export"]) == ("none", True)
+        assert odd["_unparsed"] == '{"created_at":"lately"}'
         parents = [record for record in others if record["chunked_export"]]
         assert [r["progress"] for r in parents] == [{"parts_ready": 1, "total_parts": 3}]
 
