@@ -14,9 +14,11 @@ from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, Storag
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_affiliate_reports.errors import SettingsError
-from tap_affiliate_reports.schema import ALL_PROGRAMS
+from tap_affiliate_reports.schema import ADDED, ALL_PROGRAMS
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, MONTHS, REQUIRED, SANDBOX, SOURCES
 from tap_affiliate_reports.zones import iana_zone
+
+NULLABLE = {name for name, schema in ADDED.items() if "null" in schema["type"]}
 
 
 def parse_day(name: str, text: Any) -> date:
@@ -89,17 +91,28 @@ def _source_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
     for name in REQUIRED[source]:
         if not _may_be_sent(own.get(name)):
             yield f"{source}.{name}: has a character that no header can carry"
+    yield from _key_errors(source, own)
+    if own.get("interval") == "monthly" and own.get("window", "month") not in MONTHS:
+        yield f"{source}.interval: monthly needs one of these windows: {', '.join(MONTHS)}"
+    for name, value in own.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{source}.{name}: {value!r} is not a number"
+
+
+def _key_errors(source: str, own: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the settings that would make a key column null, empty or ambiguous."""
     for program in own.get("program_ids", ()):
         if str(program).strip().casefold() in {"", ALL_PROGRAMS}:
             yield (
                 f"{source}.program_ids: {program!r} is not a program id; leave program_ids out to "
                 "export all programs"
             )
-    if own.get("interval") == "monthly" and own.get("window", "month") not in MONTHS:
-        yield f"{source}.interval: monthly needs one of these windows: {', '.join(MONTHS)}"
-    for name, value in own.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            yield f"{source}.{name}: {value!r} is not a number"
+    for report, options in own.get("report_options", {}).items():
+        for key in sorted({*options.get("primary_keys", ())} & NULLABLE):
+            yield (
+                f"{source}.report_options.{report}.primary_keys: {key} is null in most rows, so it "
+                "is no key; name columns of the report"
+            )
 
 
 def _batch_errors(batch: Any) -> Iterator[str]:

@@ -292,11 +292,15 @@ class TestReports:
         assert [record["ApiAccessible"] for record in records] == [False] * 4
         assert {record["Description"] for record in records} == {None}
 
-    def test_the_key_is_never_null(self, sandbox: Sandbox, clock: FakeClock) -> None:
-        say_reports(sandbox, {"ApiAccessible": False, "Description": "of nothing"})
+    def test_a_report_without_any_name_is_left_out_with_a_warning(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        nothing = {"Id": "", "RunUri": None, "Name": "\0", "Description": "of nothing"}
+        say_reports(sandbox, nothing, {"Name": "a"})
         run = lists(sandbox, clock, "reports").ok()
         assert run.schema("reports")["key_properties"] == ["_account", "Id"]
-        assert all(isinstance(record["Id"], str) for record in run.records("reports"))
+        assert [record["Id"] for record in run.records("reports")] == ["a"]
+        assert run.said("reports: a report without an Id", logging.WARNING)
 
     def test_what_does_not_fit_its_type_spoils_nothing(
         self, sandbox: Sandbox, clock: FakeClock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, tzinfo
 from functools import partial
@@ -26,6 +27,8 @@ from tap_affiliate_reports.sources.source import (
     flow_limits,
 )
 from tap_affiliate_reports.state import from_timestamp
+
+logger = logging.getLogger(__name__)
 
 API_URL = "https://app.hienergy.ai/api/v1"
 
@@ -131,7 +134,9 @@ class HiEnergySource:
         for export in listing.exports:
             record = self._record(export)
             changed = record["updated_at"]
-            if record["id"] is not None and (changed is None or from_timestamp(changed) >= since):
+            if record["id"] is None:
+                logger.warning("exports: an export without an id that is a number is left out")
+            elif changed is None or from_timestamp(changed) >= since:
                 yield record
 
     def _record(self, export: Document) -> dict[str, Any]:

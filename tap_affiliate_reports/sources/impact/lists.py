@@ -100,8 +100,11 @@ class ImpactLists:
     def _reports(self, _bookmark: str | None) -> Iterator[dict[str, Any]]:
         for report in self.reports.listed:
             record = self._typed(report, REPORTS)
-            record["Id"] = record["Id"] or record["RunUri"] or record["Name"] or ""
-            yield record
+            record["Id"] = record["Id"] or record["RunUri"] or record["Name"]
+            if record["Id"]:
+                yield record
+            else:
+                logger.warning("reports: a report without an Id, RunUri or Name is left out")
 
     def _report_metadata(self, _bookmark: str | None) -> Iterator[dict[str, Any]]:
         self.reports.prefetch(self.reports.exportable)

@@ -31,12 +31,13 @@ logger = logging.getLogger(__name__)
 
 def report_id(report: Document) -> str:
     """Return the handle of a listed report, from its links where it has no Id; "" if none."""
-    if report.get("Id"):
-        return text_of(report["Id"])
+    # The key of report_metadata, so it must be what reports.Id is.
+    if own := text_of(report.get("Id")).replace("\0", ""):
+        return own
     for key in ("MetaDataUri", "ApiRunUri", "DeferredApiRunUri"):
         found = re.search(r"/(?:Reports|ReportExport)/([^/?]+)", text_of(report.get(key)))
         if found:
-            return unquote(found[1])
+            return unquote(found[1]).replace("\0", "")
     return ""
 
 
