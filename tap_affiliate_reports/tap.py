@@ -137,8 +137,8 @@ class TapAffiliateReports(Tap):
     @override
     def setup_mapper(self) -> None:
         super().setup_mapper()
-        # A catalog's schema may lack new columns, and the SDK's catalog loses precision and scale;
-        # its keys are not those of the rows.
+        # A catalog's schema may lack new columns or have old types, the SDK's catalog loses precision
+        # and scale, and its keys are not those of the rows.
         for stream in self.streams.values():
             self.register(stream)
 

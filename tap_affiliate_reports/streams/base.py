@@ -46,9 +46,8 @@ class AffiliateStream(Stream):
         self.primary_keys, self.replication_key = keys, replication_key
         if replication_key is None:
             self.forced_replication_method = None
-        if not (self._input_schema or {}).get("properties"):
-            # The framework would remove all columns.
-            self._input_schema = None
+        # The catalog decides what is selected. Its types may be those of an earlier version.
+        self._input_schema = None
 
     def _check_keys(self, entry: CatalogEntry) -> None:
         """Log keys of a catalog that are not used, and refuse a replication key that can't be."""
