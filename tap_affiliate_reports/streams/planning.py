@@ -85,8 +85,9 @@ class Planner:
                 for name in sorted({*before, *now})
                 if before.get(name) != now.get(name)
             )
-            if {**before, "timezone": now["timezone"]} == now and policy.zone_setting:
-                raise StreamError(self._zone_changed(str(before.get("timezone")), now["timezone"]))
+            old_zone = before.get("timezone")
+            if policy.zone_setting and old_zone and {**before, "timezone": now["timezone"]} == now:
+                raise StreamError(self._zone_changed(str(old_zone), now["timezone"]))
             msg = (
                 f"{self.stream.name}: settings changed that say what a window is ({changed}); "
                 "load it anew: meltano run --full-refresh (without Meltano: no --state)"
@@ -95,13 +96,13 @@ class Planner:
         state["fingerprint"] = now
 
     def _zone_changed(self, before: str, now: str) -> str:
-        """Return the error for windows that were cut in another zone than the account's own."""
+        """Return the error for windows that were cut in another zone than the account's now."""
         setting = self.stream.source.policy.zone_setting
         why = ", the fallback for an unknown time zone" if before == "UTC" else ""
         keep = f"set {setting}: {before} to keep them as they are, or " if is_iana(before) else ""
         return (
             f"{self.stream.name}: the windows loaded so far end at midnight {before}{why}, but the "
-            f"account's timezone is now {now}: {keep}load them again: meltano run --full-refresh "
+            f"timezone in use is now {now}: {keep}load them again: meltano run --full-refresh "
             "(without Meltano: no --state)"
         )
 
