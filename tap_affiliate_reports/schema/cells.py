@@ -87,9 +87,9 @@ def column_encoder(
         cells = usual(present)
         if cells is None:
             return one_by_one.cells(texts)
-        rest = iter(cells.json)
-        quote = cells.quote
-        return Cells([f"{quote}{next(rest)}{quote}" if text else "null" for text in texts])
+        quoted = [f'"{json}"' for json in cells.json] if cells.quote else cells.json
+        take = iter(quoted).__next__
+        return Cells([take() if text else "null" for text in texts])
 
     return encode
 
