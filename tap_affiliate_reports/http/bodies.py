@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 
 import requests
 
-from tap_affiliate_reports.packed import GZIP, unpacked
+from tap_affiliate_reports.errors import FileError
+from tap_affiliate_reports.packed import BROKEN_GZIP, GZIP, unpacked
 
 CHUNK = 256 * 1024
+MAX_TEXT_BYTES = 256 * 1024 * 1024
 ACCEPT_ENCODING = "gzip"
 # What is announced of a body that is plain or gzip, whichever its first bytes show.
 HARMLESS = frozenset({"", "gzip", "x-gzip", "identity", "aws-chunked"})
 # How a file may begin that is no UTF-8 text.
 STARTS = (GZIP, b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class TooLarge(Exception):
+    """Raised by a text of more bytes than its argument says."""
 
 
 def undecoded(response: requests.Response) -> requests.Response:
@@ -25,11 +34,35 @@ def undecoded(response: requests.Response) -> requests.Response:
     return response
 
 
-def chunks_of(body: bytes | bytearray) -> Iterator[bytes]:
-    """Yield a body's content, without the gzip that it may be in."""
-    content = unpacked(io.BufferedReader(io.BytesIO(body)))
-    while chunk := content.read(CHUNK):
-        yield chunk
+def text_of(response: requests.Response) -> str:
+    """Read a body as text, out of the gzip that it may be in; raise TooLarge."""
+    body = _bounded(response.iter_content(CHUNK))
+    if not body.startswith(GZIP):
+        return _text(body)
+    # A broken one stays as it is: it is no JSON, so it is asked for again.
+    with contextlib.suppress(*BROKEN_GZIP):
+        content = unpacked(io.BufferedReader(io.BytesIO(body)))
+        body = _bounded(iter(partial(content.read, CHUNK), b""))
+    return _text(body)
+
+
+def store(response: requests.Response, target: Path) -> None:
+    """Store a body as it was sent."""
+    with disk(target), target.open("wb") as file:
+        for chunk in response.iter_content(CHUNK):
+            file.write(chunk)
+
+
+@contextlib.contextmanager
+def disk(target: Path) -> Iterator[None]:
+    """Turn what goes wrong with storing a file into a FileError."""
+    try:
+        yield
+    except requests.RequestException:  # an OSError too, but of the network
+        raise
+    except OSError as error:
+        msg = f"can't store a result file in {target.parent}: {error.strerror or error}"
+        raise FileError(msg) from None
 
 
 def not_requested(headers: Mapping[str, str]) -> str:
@@ -38,8 +71,10 @@ def not_requested(headers: Mapping[str, str]) -> str:
     return ", ".join(part for part in announced if part.lower() not in HARMLESS)
 
 
-def is_readable(start: bytes) -> bool:
-    """Tell whether a file that begins so is text, a workbook or gzip."""
+def is_readable(path: Path) -> bool:
+    """Tell by a file's beginning whether it is text, a workbook or gzip."""
+    with disk(path), path.open("rb") as file:
+        start = file.read(CHUNK)
     if start.startswith(STARTS):
         return True
     try:
@@ -47,3 +82,16 @@ def is_readable(start: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _text(body: bytearray) -> str:
+    return body.decode("utf-8", errors="replace").lstrip("\ufeff")
+
+
+def _bounded(chunks: Iterator[bytes]) -> bytearray:
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_TEXT_BYTES:
+            raise TooLarge(MAX_TEXT_BYTES)
+    return body

@@ -23,7 +23,6 @@ from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import (
     ApiError,
     DamagedFile,
-    FileError,
     Forbidden,
     NotFound,
     RateLimited,
@@ -31,32 +30,17 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
     Unavailable,
 )
-from tap_affiliate_reports.http.bodies import (
-    ACCEPT_ENCODING,
-    CHUNK,
-    chunks_of,
-    is_readable,
-    not_requested,
-    undecoded,
-)
+from tap_affiliate_reports.http import bodies
 from tap_affiliate_reports.http.origin import NoAuth, is_safe, origin
 from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, pause_asked_for
+from tap_affiliate_reports.http.proxies import Proxy, proxy_for, proxy_secrets
+from tap_affiliate_reports.http.quiet import silence_urllib3
 from tap_affiliate_reports.http.service_clock import ServiceClock
 from tap_affiliate_reports.http.words import decode, is_error_document, one_line, service_words
-from tap_affiliate_reports.packed import BROKEN_GZIP
 
 MAX_REDIRECTS = 5
 MAX_WORDS = 300
-MAX_JSON_BYTES = 256 * 1024 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-URLLIB3_LOGGERS = (
-    "urllib3.connection",
-    "urllib3.connectionpool",
-    "urllib3.poolmanager",
-    "urllib3.response",
-    "urllib3.util.retry",
-)
 
 # What requests and urllib3 raise when a connection fails or a body stops short.
 CONNECTION_ERRORS = (
@@ -64,7 +48,6 @@ CONNECTION_ERRORS = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
-    HTTPError,
 )
 
 logger = logging.getLogger(__name__)
@@ -102,23 +85,6 @@ class _TryAgain(ApiError):
         self.pause = pause
 
 
-def _unsaid(_record: logging.LogRecord) -> bool:
-    # urllib3 logs whole URLs, signed ones too; what goes wrong it raises as well.
-    return False
-
-
-@contextlib.contextmanager
-def disk(target: Path) -> Iterator[None]:
-    """Turn what goes wrong with storing a file into a FileError."""
-    try:
-        yield
-    except requests.RequestException:  # an OSError too, but of the network
-        raise
-    except OSError as error:
-        msg = f"can't store a result file in {target.parent}: {error.strerror or error}"
-        raise FileError(msg) from None
-
-
 @dataclass
 class ApiClient:
     """Speaks to one API origin and sends its credentials nowhere else.
@@ -139,9 +105,9 @@ class ApiClient:
     _service_clock: ServiceClock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.secrets = (*self.secrets, *proxy_secrets())
         self._service_clock = ServiceClock(self.clock, urlsplit(self.base_url).hostname or "")
-        for name in URLLIB3_LOGGERS:
-            logging.getLogger(name).addFilter(_unsaid)  # once, however often it is called
+        silence_urllib3()
 
     # What callers use
 
@@ -177,7 +143,7 @@ class ApiClient:
                     self._check(what, response, document, text)
                 if document is None and (method == "GET" or text.strip()):
                     msg = f"{what}: the answer is not JSON: {self.told(service_words(None, text))}"
-                    if foreign := not_requested(response.headers):
+                    if foreign := bodies.not_requested(response.headers):
                         msg = f"{what}: the answer has the Content-Encoding {self.told(foreign)}"
                         msg += ", which was not requested"
                     raise _TryAgain(msg)
@@ -208,23 +174,14 @@ class ApiClient:
                     self._check(what, response, decode(text), text)
                     msg = f"{what}: unexpected status {response.status_code}"
                     raise Rejected(msg)
-                with disk(target), target.open("wb") as file:
-                    for chunk in response.iter_content(CHUNK):
-                        file.write(chunk)
-                self._refuse_foreign(response, target)
+                bodies.store(response, target)
+                foreign = self.told(bodies.not_requested(response.headers))
+                if foreign and not bodies.is_readable(target):
+                    msg = f"it has the Content-Encoding {foreign}, which was not requested"
+                    raise DamagedFile(msg)
                 return None
 
         return self._retry(what, attempt)
-
-    def _refuse_foreign(self, response: requests.Response, target: Path) -> None:
-        foreign = not_requested(response.headers)
-        if not foreign:
-            return
-        with disk(target), target.open("rb") as file:
-            start = file.read(CHUNK)
-        if not is_readable(start):
-            msg = f"it has the Content-Encoding {self.told(foreign)}, which was not requested"
-            raise DamagedFile(msg)
 
     def url(self, path: str, page: str = "") -> str:
         """Return the absolute URL of a path, or of a link on a page of the API."""
@@ -273,8 +230,9 @@ class ApiClient:
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         own = origin(url) == origin(self.base_url)
         headers = dict(self.headers) if own else {"Accept": "*/*"}
-        headers["Accept-Encoding"] = ACCEPT_ENCODING
+        headers["Accept-Encoding"] = bodies.ACCEPT_ENCODING
         headers.setdefault("User-Agent", self.headers.get("User-Agent", ""))
+        proxy = proxy_for(url)
         try:
             response = self._session().request(
                 method,
@@ -284,16 +242,34 @@ class ApiClient:
                 timeout=(self.timeouts.connect, self.timeouts.read),
                 allow_redirects=False,
                 stream=True,
+                # An empty one keeps requests from taking that of the environment.
+                proxies=dict.fromkeys(("http", "https"), proxy.url if proxy else ""),
                 **options,
             )
+        except CONNECTION_ERRORS as error:
+            if proxy is None:
+                raise
+            if "Tunnel connection failed: 407" in str(error):
+                raise self._proxy_refused(method, url, proxy) from None
+            msg = f"{method} {self.redact(url)}: {type(error).__name__} through the proxy {proxy}"
+            raise _TryAgain(msg) from None
         except requests.RequestException:
             raise
         except ValueError:  # it looks at the Location that it does not follow
             msg = f"{method} {self.redact(url)}: the answer redirects to what is not a URL"
             raise Rejected(msg) from None
+        if proxy is not None and response.status_code == 407:
+            response.close()
+            raise self._proxy_refused(method, url, proxy)
         if own:
             self._service_clock.note(response.headers.get("Date", ""))
-        return undecoded(response)
+        return bodies.undecoded(response)
+
+    def _proxy_refused(self, method: str, url: str, proxy: Proxy) -> Rejected:
+        return Rejected(
+            f"{method} {self.redact(url)}: HTTP 407: the proxy {proxy} refuses its user and "
+            "password: correct them in its URL"
+        )
 
     @contextlib.contextmanager
     def _follow(self, url: str) -> Iterator[requests.Response]:
@@ -312,20 +288,11 @@ class ApiClient:
         raise Rejected(msg)
 
     def _read(self, response: requests.Response) -> str:
-        body = self._bounded(response.iter_content(CHUNK), response.url)
-        # What is broken is no JSON, and read again where JSON is needed.
-        with contextlib.suppress(*BROKEN_GZIP):
-            body = self._bounded(chunks_of(body), response.url)
-        return body.decode("utf-8", errors="replace").lstrip("\ufeff")
-
-    def _bounded(self, chunks: Iterator[bytes], url: str) -> bytearray:
-        body = bytearray()
-        for chunk in chunks:
-            body += chunk
-            if len(body) > MAX_JSON_BYTES:
-                msg = f"{self.redact(url)}: the answer is larger than {MAX_JSON_BYTES} bytes"
-                raise Rejected(msg)
-        return body
+        try:
+            return bodies.text_of(response)
+        except bodies.TooLarge as error:
+            msg = f"{self.redact(response.url)}: the answer is larger than {error} bytes"
+            raise Rejected(msg) from None
 
     def _check(self, what: str, response: requests.Response, document: Any, text: str) -> None:
         status = response.status_code
@@ -370,7 +337,7 @@ class ApiClient:
                 if error.pause and waited + pause > self.max_wait_seconds:
                     msg = f"{reason}: the service asks to wait {pause:.0f} s (max_wait_seconds)"
                     raise Unavailable(msg) from None
-            except CONNECTION_ERRORS as error:
+            except (*CONNECTION_ERRORS, HTTPError) as error:
                 # Their texts hold whole URLs, so only the kind of error is told.
                 reason = f"{what}: {type(error).__name__}"
             except requests.RequestException as error:
