@@ -145,7 +145,8 @@ class TestWhatIsRefused:
             with_entry(metadata=[{"breadcrumb": list(AMOUNT), "metadata": {"selected": True}}]),
             # A selection in two places that differ
             with_entry(selected=False), with_entry(selected=False, metadata=[]),
-            with_entry(selected=False, metadata=...), with_root(selected=False) | {},
+            with_entry(selected=False, metadata=...),
+            with_entry(selected=True, metadata=with_root(selected=False)["streams"][0]["metadata"]),
             with_root(selected=False, inclusion="automatic"),
             with_root(selected=True, inclusion="unsupported"),
             with_entry(schema={**MINIMAL["schema"], "selected": False}),
@@ -165,8 +166,6 @@ class TestWhatIsRefused:
         ids=lambda bad: json.dumps(bad)[:120],
     )  # fmt: skip
     def test_what_has_not_the_shape_of_a_catalog_is_one_line(self, bad: Any) -> None:
-        if bad == with_root(selected=False):
-            bad["streams"][0]["selected"] = True
         with pytest.raises(SettingsError, match="--catalog: ") as caught:
             read_catalog(bad)
         assert "\n" not in str(caught.value)
