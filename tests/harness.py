@@ -218,7 +218,9 @@ class Warehouse:
             elif message["type"] == "RECORD":
                 record = message["record"]
                 key = tuple(record[name] for name in self.keys[stream])
-                assert None not in key, f"{stream}: a null key in {record}"
+                assert not {None, ""} & set(key), f"{stream}: a null or empty key in {record}"
+                if "_deleted" in record:
+                    assert record["_deleted"] == (record["_sdc_deleted_at"] is not None), record
                 self.tables[stream][key] = record
                 self.versions[stream][key] = message.get("version", 0)
             elif message["type"] == "ACTIVATE_VERSION":
@@ -229,7 +231,7 @@ class Warehouse:
                 self.state = message["value"]
 
     def live(self, stream: str) -> list[dict[str, Any]]:
-        """Return the rows that are there: not deleted, of their window's newest load."""
+        """Return the rows that count: not retired, of their window's newest load."""
         newest: dict[tuple[Any, ...], str] = {}
         rows = list(self.tables[stream].values())
         for row in rows:
@@ -238,6 +240,6 @@ class Warehouse:
         return [
             row
             for row in rows
-            if not row["_deleted"]
+            if row["_sdc_deleted_at"] is None
             and row["_refreshed_at"] == newest[row["_program_id"], row["_window_start"]]
         ]

@@ -101,7 +101,7 @@ def check_retired(warehouse: Warehouse, report: str, state: Mapping[str, Any]) -
     shown = {id(row) for row in warehouse.live(report)}
     for row in warehouse.tables[report].values():
         whole = not windows.get(row["_window_start"], {"unfinished": True}).get("unfinished")
-        if whole and not row["_deleted"]:
+        if whole and row["_sdc_deleted_at"] is None:
             assert id(row) in shown, f"{report}: never retired: {row}"
 
 

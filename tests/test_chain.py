@@ -68,8 +68,10 @@ POSTGRES: Mapping[str, Callable[[str], Any]] = {
     "Date": utc,
     "String": str,
 }
-# DuckDB's loader makes a DOUBLE of `number`.
-DUCKDB = {**POSTGRES, "Decimal": lambda text: float(Decimal(text))}
+
+
+# DuckDB's loader stores these decimals as text, with every digit.
+DUCKDB = {**POSTGRES, "Decimal": str}
 
 
 def newest_files(sandbox: Sandbox, report: str) -> dict[str, list[list[str]]]:
@@ -117,7 +119,7 @@ def loaded(rows: list[dict[str, Any]], report: str, sandbox: Sandbox) -> list[tu
     return [
         (row["_row_number"], *[row[name.lower()] for name in names])
         for row in lowered
-        if not row["_deleted"]
+        if row["_sdc_deleted_at"] is None
     ]
 
 
@@ -148,7 +150,7 @@ def test_what_lands_in_postgres_is_what_the_service_has_and_a_second_night_adds_
         assert max(windows[0])[1] < max(windows[1])[1]
         types = postgres_server.types("mp_action_listing_fast")
         assert types["Payout"] == "numeric"
-        assert types["_unparsed"] == "jsonb"
+        assert types["_unparsed"] in {"text", "character varying"}
 
 
 def test_what_lands_in_duckdb_is_what_the_service_has_and_a_second_night_adds_only_what_is_new(

@@ -142,17 +142,11 @@ def test_the_report_of_instal_lands_and_a_second_run_downloads_nothing(
             f"{prefix}INSTAL_AUTH_TOKEN": "sandbox-token",
             f"{prefix}INSTAL_ACCOUNT": "advertiser",
             f"{prefix}INSTAL_POLL_INTERVAL_SECONDS": "0.1",
-            f"{prefix}STREAM_MAPS": json.dumps(
-                {
-                    "advertiser_report": {"_program_id": "_program_id or 'all'"},
-                    "report_windows": {"program": "program or 'all'"},
-                }
-            ),
         }
         run = ("run", "--no-install", "--state-id-suffix", target)
         for _night in range(2):
             meltano(*run, plugin, target, **environment)
-            rows = [row for row in table("advertiser_report") if not row["_deleted"]]
+            rows = [row for row in table("advertiser_report") if not row["_sdc_deleted_at"]]
             keys = {(row["_window_start"], row["_row_number"]) for row in rows}
             assert len(keys) == len(rows) > 0
             newest = {task.query.start: task for task in sandbox.instal.tasks.values()}

@@ -233,7 +233,7 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         "use_singer_decimal",
         th.BooleanType,
         default=False,
-        description="Decimals as strings in format x-singer.decimal, for Snowflake.",
+        description="Decimals as strings in format x-singer.decimal, where `number` becomes a float.",
     ),
     th.Property(
         "on_quota",

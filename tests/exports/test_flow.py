@@ -690,7 +690,7 @@ class TestReplayThatIsSlowToShow:
         sandbox.faults.add("GET .*/Download", download, times=None)
         sandbox.faults.add(POLL, body(old, "application/json"), times=3, after=1)
         run = sync(one_window, clock, state=state).ok()
-        live = [record["Id"] for record in run.records("sales") if not record["_deleted"]]
+        live = [record["Id"] for record in run.records("sales") if not record["_sdc_deleted_at"]]
         assert live == ["new"]
         assert sandbox.impact.replays == 1
 
