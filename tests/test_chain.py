@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
 
+import duckdb
 from databases import Postgres, duckdb_rows
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REPORTS = [
     "mp_action_listing_fast",
@@ -173,6 +173,25 @@ def test_what_lands_in_duckdb_is_what_the_service_has_and_a_second_night_adds_on
                 assert loaded(rows, report, sandbox) == expected(sandbox, report, DUCKDB, None)
             days.ahead += timedelta(days=1)
         assert exports[1] == 4 < exports[0]
+        check_readme_query(warehouse)
+
+
+def check_readme_query(warehouse: Path) -> None:
+    """Check that the README's query gives the exact sums of the live rows."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (query,) = re.findall(r"sql\(\'\'\'(.*?)\'\'\'\)", readme, re.DOTALL)
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        shown = connection.execute(query).fetchall()
+    sums: dict[str, list[Decimal]] = {}
+    for row in duckdb_rows(warehouse, "mp_action_listing_fast"):
+        if row["_sdc_deleted_at"] is None:
+            sums.setdefault(row["status"], []).append(Decimal(row["payout"]))
+    assert len(sums) == 3
+    cent = Decimal("0.01")
+    assert shown == [
+        (status, len(sums[status]), sum(sums[status], Decimal(0)).quantize(cent, ROUND_HALF_UP))
+        for status in sorted(sums)
+    ]
 
 
 def test_the_lists_land_in_postgres_too(

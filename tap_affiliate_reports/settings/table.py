@@ -233,7 +233,7 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         "use_singer_decimal",
         th.BooleanType,
         default=False,
-        description="Decimals as strings in format x-singer.decimal, where `number` becomes a float.",
+        description="Decimals as x-singer.decimal strings, where `number` would be a float.",
     ),
     th.Property(
         "on_quota",
