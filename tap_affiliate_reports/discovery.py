@@ -14,8 +14,9 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
 )
 from tap_affiliate_reports.exports.job import ExportJob
-from tap_affiliate_reports.schema import ADDED, ADDED_TO_FILES, Column, Kind, kind_of_property
+from tap_affiliate_reports.schema import ADDED, ADDED_TO_FILES, Column, kind_of_property
 from tap_affiliate_reports.sources.source import FileSpec, ReportSpec, Source
+from tap_affiliate_reports.state import column_kinds
 from tap_affiliate_reports.streams import (
     FilesStream,
     ListStream,
@@ -153,8 +154,8 @@ class Discovery:
         self, source: Source, spec: FileSpec, properties: Mapping[str, Any] | None
     ) -> Sequence[Column]:
         """Return the columns of the state and of a catalog; without both, of the newest file."""
-        kept = self._state.get("bookmarks", {}).get(spec.name, {}).get("columns") or {}
-        columns = [Column(name, name, Kind(kind)) for name, kind in kept.items()]
+        kept = column_kinds(self._state.get("bookmarks", {}).get(spec.name, {}))
+        columns = [Column(name, name, kind) for name, kind in kept.items()]
         if properties is not None:
             return _with_catalog(columns, properties, ADDED_TO_FILES)
         if columns:

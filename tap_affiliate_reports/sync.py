@@ -23,8 +23,8 @@ from tap_affiliate_reports.errors import (
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.sources.source import Source
-from tap_affiliate_reports.streams import AffiliateStream, Span, TableStream
-from tap_affiliate_reports.windows import last_finished_day
+from tap_affiliate_reports.streams import AffiliateStream, ListStream, Span, TableStream
+from tap_affiliate_reports.windows import Reload, last_finished_day
 
 if TYPE_CHECKING:
     from singer_sdk import Stream
@@ -40,6 +40,8 @@ class Sync:
         self.tap = tap
         self.logger = tap.logger
         self.prepared = False
+        # Until all streams are planned, their states are half of one run and half of another.
+        self.has_planned = False
         self.failures: dict[str, TapError] = {}
         self._flows: dict[str, ExportFlow] = {}
 
@@ -88,28 +90,67 @@ class Sync:
         self.prepared = True
         if (batches := batch_config(self.tap.config)) is not None:
             prepare(batches)
+        if self._reload is not None:
+            self.logger.warning(
+                "reload is set to %s: these windows are loaded again in every run until the "
+                "setting is removed", self._reload.text,
+            )  # fmt: skip
         for source in self.tap.sources:
-            streams = [s for s in self.tap.table_streams if s.source is source and s.selected]
-            if any(stream.ABORT_AT_RECORD_COUNT == 1 for stream in streams):
-                source.check_credentials()
-                continue
-            if source.name in self.discovery.unreachable:
-                self.refused(source, self.discovery.unreachable[source.name])
-                continue
-            self._refuse_everything_by_accident(source)
-            if len(self.tap.sources) > 1:
-                self._tell_of_half_a_catalog(source)
-            try:
-                self._plan(source, streams)
-            except ENDS_THE_RUN:
-                raise
-            except Unauthorized as error:
-                self.refused(source, error)
-            except TapError as error:
-                for stream in streams:
-                    self.failed(stream.name, error)
+            self._prepare_source(source)
+        self.has_planned = True
         self._tell_of_the_gone()
+        if not self.tap.has_given_state and not self._is_test:
+            # Merged onto an older state, it must say that nothing is loaded.
+            self.tap.write_state()
         self.tick()  # the first jobs run while lists are read
+
+    def _prepare_source(self, source: Source) -> None:
+        streams = [s for s in self.tap.table_streams if s.source is source and s.selected]
+        if any(stream.ABORT_AT_RECORD_COUNT == 1 for stream in streams):
+            source.check_credentials()
+            return
+        if source.name in self.discovery.unreachable:
+            self.refused(source, self.discovery.unreachable[source.name])
+            return
+        self._refuse_everything_by_accident(source)
+        if len(self.tap.sources) > 1:
+            self._tell_of_half_a_catalog(source)
+        for one in self._lists(source):
+            one.plan(self._reload)
+        try:
+            self._plan(source, streams)
+        except ENDS_THE_RUN:
+            raise
+        except Unauthorized as error:
+            self.refused(source, error)
+        except TapError as error:
+            for stream in streams:
+                self.failed(stream.name, error)
+
+    def _lists(self, source: Source) -> list[ListStream]:
+        return [
+            stream
+            for stream in self.tap.streams.values()
+            if isinstance(stream, ListStream) and stream.source is source and stream.selected
+        ]
+
+    @property
+    def _is_test(self) -> bool:
+        return any(one.ABORT_AT_RECORD_COUNT is not None for one in self.tap.streams.values())
+
+    def _end_reloads(self) -> None:
+        """Record the end of a reload, once every stream that takes part in it is through."""
+        taking_part = [
+            stream
+            for stream in self.tap.streams.values()
+            if isinstance(stream, (TableStream, ListStream)) and stream.selected and stream.reload
+        ]
+        if self.failures or not all(stream.is_reloaded() for stream in taking_part):
+            return
+        for stream in taking_part:
+            stream.end_reload()
+        if taking_part:
+            self.tap.write_state()
 
     def _plan(self, source: Source, streams: Sequence[TableStream]) -> None:
         if not streams:
@@ -150,9 +191,14 @@ class Sync:
         start = settings.parse_day("start_date", self.tap.config["start_date"])
         given = self.tap.config.get("end_date")
         if not given:
-            return Span(start, last_finished_day(now, source.zone), now)
-        today = now.astimezone(source.zone).date()
-        return Span(start, min(today, settings.parse_day("end_date", given)), now, is_end_set=True)
+            return Span(start, last_finished_day(now, source.zone), now, reload=self._reload)
+        end = min(now.astimezone(source.zone).date(), settings.parse_day("end_date", given))
+        return Span(start, end, now, is_end_set=True, reload=self._reload)
+
+    @cached_property
+    def _reload(self) -> Reload | None:
+        text = self.tap.config.get("reload")
+        return settings.parse_reload(text) if text else None
 
     def _refuse_everything_by_accident(self, source: Source) -> None:
         if not source.policy.catalog_decides:
@@ -245,6 +291,7 @@ class Sync:
                     self.logger.warning(line)
                 else:
                     self.failed(stream.name, TapError(line), quiet=True)
+        self._end_reloads()
         if self.failures:
             told = "; ".join(_told(name, error) for name, error in self.failures.items())
             count = len(self.failures)

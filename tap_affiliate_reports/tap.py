@@ -86,6 +86,11 @@ class TapAffiliateReports(Tap):
         # The framework's would copy the whole state for each message, to know it again.
         self._state_writer = States(self.message_writer)
 
+    @property
+    def has_given_state(self) -> bool:
+        """Whether this sync goes on from the state of an earlier one."""
+        return bool(self._given_state.get("bookmarks"))
+
     # Settings
 
     @override
@@ -137,8 +142,8 @@ class TapAffiliateReports(Tap):
     @override
     def setup_mapper(self) -> None:
         super().setup_mapper()
-        # A catalog's schema may lack new columns or have old types, the SDK's catalog loses precision
-        # and scale, and its keys are not those of the rows.
+        # A catalog's schema may lack new columns or have old types, the SDK's catalog loses
+        # precision and scale, and its keys are not those of the rows.
         for stream in self.streams.values():
             self.register(stream)
 
@@ -228,7 +233,7 @@ class TapAffiliateReports(Tap):
     def _terminate(self, signum: int) -> None:
         try:
             self.logger.warning("told to stop by signal %d: what is complete is kept", signum)
-            if self.run.prepared:
+            if self.run.has_planned:
                 self.run.note_jobs()
                 self.message_writer.after_write = lambda: None
                 self.message_writer.write_message(StateMessage(value=self.state))

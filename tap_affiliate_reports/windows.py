@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Literal, get_args
@@ -54,11 +54,32 @@ SNAPSHOT = Window(SNAPSHOT_SLOT, SNAPSHOT_SLOT, SNAPSHOT_SLOT)
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What the ledger knows of a window: days asked for, rows, when its file was finished.
+class Reload:
+    """What the setting `reload` requests: the windows of some days, or all where there are none."""
 
-    `refreshed_at` is None until it was loaded once. `unfinished` says that a load was begun and
-    not completed; `rows` is then an upper bound of what the warehouse may hold.
+    text: str
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every window is requested."""
+        return self.first is None
+
+    def touches(self, start: date, end: date) -> bool:
+        """Whether a window of these days, both inclusive, is requested."""
+        return (self.first is None or self.first <= end) and (
+            self.last is None or self.last >= start
+        )
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What the ledger knows of a window: days requested, rows, when its file was finished.
+
+    `refreshed_at` is None until it was loaded once. `unfinished` says that a load has begun and
+    not finished; `rows` is then an upper bound of what the warehouse may hold. A window with
+    `reload_after` needs a file that was finished after that moment.
     """
 
     start: date
@@ -67,6 +88,7 @@ class Loaded:
     refreshed_at: datetime | None
     job: str = ""
     unfinished: bool = False
+    reload_after: datetime | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -138,7 +160,7 @@ class Freshness:
         """Return the last day up to `end` that was over when the file was finished."""
         return min(end, last_finished_day(finished_at, self.zone, timedelta(0)))
 
-    def is_due(self, entry: Loaded, now: datetime) -> bool:
+    def is_due(self, entry: LedgerEntry, now: datetime) -> bool:
         """Whether a loaded window must be refreshed now."""
         finished_at = entry.refreshed_at
         if finished_at is None:
@@ -161,14 +183,14 @@ class Plan:
 
 
 def plan(
-    asked_for: Iterable[Window],
-    ledger: Mapping[date, Loaded],
+    windows: Sequence[Window],
+    ledger: Mapping[date, LedgerEntry],
     freshness: Freshness,
     now: datetime,
     *,
     everything: bool = False,
 ) -> Plan:
-    """Decide for every window asked for; loaded slots outside of them are left alone.
+    """Decide for every window requested, and for loaded ones outside of them that are to reload.
 
     A slot once loaded never shrinks. `new` is in order of date, `refresh` longest unrefreshed
     first. `everything` loads all slots again.
@@ -176,7 +198,7 @@ def plan(
     new: list[Window] = []
     refresh: list[tuple[datetime, Window]] = []
     left_alone = 0
-    for asked in asked_for:
+    for asked in windows:
         entry = ledger.get(asked.slot)
         if entry is None:
             new.append(asked)
@@ -188,8 +210,12 @@ def plan(
         widened = (window.start, window.end) != (entry.start, entry.end)
         if everything or widened or not entry.is_whole or entry.refreshed_at is None:
             new.append(window)
-        elif freshness.is_due(entry, now):
+        elif entry.reload_after or freshness.is_due(entry, now):
             refresh.append((entry.refreshed_at, window))
         else:
             left_alone += 1
+    requested = {window.slot for window in windows}
+    for slot, entry in ledger.items():
+        if slot not in requested and entry.reload_after and entry.refreshed_at:
+            refresh.append((entry.refreshed_at, Window(slot, entry.start, entry.end)))
     return Plan(new, [window for _, window in sorted(refresh)], left_alone)

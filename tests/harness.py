@@ -105,6 +105,10 @@ class Run:
         """The last STATE, as a next sync would be given it."""
         return json.loads(json.dumps(self.states[-1])) if self.states else {}
 
+    def windows(self, stream: str) -> dict[str, dict[str, Any]]:
+        """Return the ledger of windows in the last STATE, by slot."""
+        return windows_of(self.state["bookmarks"][stream])
+
     def bookmark(self, stream: str) -> str | None:
         return self.state["bookmarks"].get(stream, {}).get("replication_key_value")
 
@@ -116,6 +120,11 @@ class Run:
         if self.error is not None:
             raise self.error
         return self
+
+
+def windows_of(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the ledger of windows in a stream's, or a partition's, state, by slot."""
+    return {entry["slot"]: entry for entry in state.get("windows", ())}
 
 
 class _Handler(logging.Handler):

@@ -8,12 +8,14 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from harness import windows_of
+
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from harness import FakeClock, Warehouse
+    from harness import FakeClock, Warehouse, windows_of
 
 COLUMNS = [Attribute("Action_Id"), Attribute("Day", "Date"), Attribute("Payout", "Decimal")]
 FIRST = date(2026, 10, 1)
@@ -97,7 +99,7 @@ def check_retired(warehouse: Warehouse, report: str, state: Mapping[str, Any]) -
 
     This holds whenever the tap is killed, not where the target gives back an older STATE.
     """
-    windows = state.get("bookmarks", {}).get(report, {}).get("windows", {})
+    windows = windows_of(state.get("bookmarks", {}).get(report, {}))
     shown = {id(row) for row in warehouse.live(report)}
     for row in warehouse.tables[report].values():
         whole = not windows.get(row["_window_start"], {"unfinished": True}).get("unfinished")
@@ -109,10 +111,10 @@ def check_ledger(
     source: SmallSource, warehouse: Warehouse, state: Mapping[str, Any], report: str
 ) -> dict[str, Mapping[str, Any]]:
     """Check that each window the ledger calls loaded shows the source as it was then."""
-    windows = state.get("bookmarks", {}).get(report, {}).get("windows", {})
+    windows = windows_of(state.get("bookmarks", {}).get(report, {}))
     shown = live(warehouse, report)
     for slot, entry in windows.items():
-        if entry.get("unfinished") or "refreshed_at" not in entry:
+        if entry.get("unfinished") or not entry["refreshed_at"]:
             continue
         then = datetime.fromisoformat(entry["refreshed_at"].replace("Z", "+00:00"))
         start, end = (date.fromisoformat(text) for text in (entry.get("start", slot), entry["end"]))
@@ -136,8 +138,7 @@ def check_bookmark(state: Mapping[str, Any], report: str, start: date) -> None:
     if not mark:
         return
     day = start
-    for slot in sorted(entry["windows"]):
-        window = entry["windows"][slot]
-        if date.fromisoformat(window.get("start", slot)) <= day and "refreshed_at" in window:
+    for slot, window in sorted(windows_of(entry).items()):
+        if date.fromisoformat(window.get("start", slot)) <= day and window["refreshed_at"]:
             day = max(day, date.fromisoformat(window["end"]) + timedelta(days=1))
     assert date.fromisoformat(mark) < day, f"{report}: {mark} is past {day}"

@@ -77,8 +77,8 @@ def test_the_files_hold_the_records_and_the_state_is_the_same(
         assert {record[VERSION] for record in records} == {version}
     assert any(isinstance(record["_unparsed"], str) for record in records)
     assert run.records("jobs") != []
-    windows = run.state["bookmarks"][LISTING]["windows"]
-    assert windows == plain.state["bookmarks"][LISTING]["windows"]
+    windows = run.windows(LISTING)
+    assert windows == plain.windows(LISTING)
     # Between a window's file and the next window's stands the STATE that has the first.
     kinds = [m["type"] for m in run.messages if m["type"] in {"BATCH", "STATE"}]
     assert "BATCHBATCH" not in "".join(kinds)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness import FakeClock, config_for, sync
-from singer_sdk.helpers import _state
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.streams import _state as manager
 
 from tap_affiliate_reports import messages
 from tap_affiliate_reports.messages import LineWriter, States
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
+from tap_affiliate_reports.state import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[Any]
 def test_no_state_is_looked_up_for_a_row(
     sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, maps: dict[str, Any]
 ) -> None:
-    looks = [counted(monkeypatch, _state, "_find_in_partitions_list")]
+    looks = [counted(monkeypatch, Ledger, "begin")]
     looks.append(counted(monkeypatch, manager, "increment_state"))
     config = config_for(sandbox, reports=["sales"], program_ids=["1", "2"], window="year") | maps
     seen = []

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import pytest
 from harness import FakeClock, Run, Warehouse, config_for, sync
+from loaders import merged
 
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 
 MONTHS = ("09", "10", "11")
+Kept = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture(params=["the last state alone", "merged as Meltano does"])
+def kept(request: pytest.FixtureRequest) -> Kept:
+    """Return what a next run is given after a full refresh with these states, and one before."""
+    if request.param == "merged as Meltano does":
+        return merged
+    return lambda states, _before: json.loads(json.dumps(states[-1]))
 
 
 @pytest.fixture
@@ -91,16 +103,74 @@ def test_later_syncs_keep_the_version_and_activate_nothing(
 
 
 def test_a_full_refresh_retires_what_is_left_from_before(
-    report: Report, config: dict[str, Any], clock: FakeClock
+    report: Report, config: dict[str, Any], clock: FakeClock, kept: Kept
 ) -> None:
     warehouse = Warehouse()
     weekly = impact(config, window="week")
-    warehouse.load(sync(weekly, clock).ok().messages)
+    before = sync(weekly, clock).ok()
+    warehouse.load(before.messages)
     clock.advance(days=1)
     refresh = sync(config, clock).ok()
     warehouse.load(refresh.messages)
     assert ids(warehouse) == EVERYTHING
     assert len(warehouse.tables["sales"]) == 6
+    clock.advance(hours=1)
+    again = sync(config, clock, state=kept(refresh.states, before.state)).ok()
+    assert again.records("sales") == []
+    assert activated(again) == []
+
+
+def test_a_full_refresh_with_a_later_start_and_the_earlier_one_again_loses_no_month(
+    report: Report, config: dict[str, Any], clock: FakeClock, kept: Kept
+) -> None:
+    warehouse = Warehouse()
+    before = sync(config, clock).ok()
+    clock.advance(days=1)
+    later = sync({**config, "start_date": "2026-11-01"}, clock).ok()
+    clock.advance(days=1)
+    earlier = sync(config, clock, state=kept(later.states, before.state)).ok()
+    for run in (before, later, earlier):
+        warehouse.load(run.messages)
+    assert ids(warehouse) == EVERYTHING
+
+
+def test_a_refresh_of_smaller_windows_that_stops_short_loads_no_day_twice(
+    report: Report, config: dict[str, Any], clock: FakeClock, kept: Kept
+) -> None:
+    warehouse = Warehouse()
+    before = sync(impact(config, window="quarter"), clock).ok()
+    clock.advance(days=1)
+    short = sync(impact(config, max_exports=2), clock)
+    clock.advance(days=1)
+    rest = sync(config, clock, state=kept(short.states, before.state)).ok()
+    for run in (before, short, rest):
+        warehouse.load(run.messages)
+    assert ids(warehouse) == EVERYTHING
+    assert rest.windows("sales").keys() == {f"2026-{month}-01" for month in MONTHS}
+
+
+def test_a_refresh_without_the_filter_of_before_is_not_refused_ever_after(
+    report: Report, config: dict[str, Any], clock: FakeClock, kept: Kept
+) -> None:
+    filtered = impact(config, report_options={"sales": {"filters": {"STATUS": ["A"]}}})
+    before = sync(filtered, clock).ok()
+    clock.advance(days=1)
+    refresh = sync(config, clock).ok()
+    sync(config, clock, state=kept(refresh.states, before.state)).ok()
+
+
+def test_a_refresh_stopped_before_it_loads_anything_is_resumed(
+    report: Report, config: dict[str, Any], clock: FakeClock, kept: Kept
+) -> None:
+    before = sync(config, clock).ok()
+    clock.advance(days=1)
+    stopped = sync(impact(config, max_exports=0), clock)
+    first = next(message for message in stopped.messages if message["type"] in {"STATE", "RECORD"})
+    assert first["type"] == "STATE", "it says that nothing is loaded before anything is"
+    for states in ([first["value"]], stopped.states):
+        rest = sync(config, clock, state=kept(states, before.state)).ok()
+        assert len(rest.records("sales")) == 6
+        assert len(activated(rest)) == 1
 
 
 def test_a_full_refresh_gets_a_higher_version(config: dict[str, Any], clock: FakeClock) -> None:
@@ -112,7 +182,7 @@ def test_a_full_refresh_gets_a_higher_version(config: dict[str, Any], clock: Fak
 
 @pytest.mark.parametrize("how", ["quota", "failure"])
 def test_a_refresh_that_stops_short_retires_nothing_until_the_rest_is_loaded(
-    sandbox: Sandbox, config: dict[str, Any], clock: FakeClock, how: str
+    sandbox: Sandbox, config: dict[str, Any], clock: FakeClock, how: str, kept: Kept
 ) -> None:
     warehouse = Warehouse()
     before = sync(impact(config, window="week"), clock).ok()
@@ -132,7 +202,7 @@ def test_a_refresh_that_stops_short_retires_nothing_until_the_rest_is_loaded(
     assert len(warehouse.tables["sales"]) >= rows_before
 
     clock.advance(days=1)
-    rest = sync(config, clock, state=short.state).ok()
+    rest = sync(config, clock, state=kept(short.states, before.state)).ok()
     warehouse.load(rest.messages)
     assert len(activated(rest)) == 1
     assert versions(short) | versions(rest) == set(activated(rest))
@@ -141,18 +211,20 @@ def test_a_refresh_that_stops_short_retires_nothing_until_the_rest_is_loaded(
 
 
 def test_a_refresh_cut_anywhere_is_finished_by_the_next_sync(
-    sandbox: Sandbox, config: dict[str, Any], clock: FakeClock
+    sandbox: Sandbox, config: dict[str, Any], clock: FakeClock, kept: Kept
 ) -> None:
     before = sync(impact(config, window="quarter"), clock).ok()
     clock.advance(days=1)
     refresh = sync(config, clock).ok()
     sandbox.impact.exports_per_day = 10_000
-    for cut in range(1, len(refresh.messages) + 1):
+    first = next(n for n, message in enumerate(refresh.messages) if message["type"] == "STATE")
+    for cut in range(first + 1, len(refresh.messages) + 1):
         warehouse = Warehouse()
         warehouse.load(before.messages)
-        warehouse.state = {}
-        warehouse.load(refresh.messages[:cut])
-        resumed = sync(config, clock, state=warehouse.state).ok()
+        arrived = refresh.messages[:cut]
+        warehouse.load(arrived)
+        states = [message["value"] for message in arrived if message["type"] == "STATE"]
+        resumed = sync(config, clock, state=kept(states, before.state)).ok()
         warehouse.load(resumed.messages)
         assert ids(warehouse) == EVERYTHING, f"cut before message {cut}"
         assert len(warehouse.tables["sales"]) == 6

@@ -18,7 +18,7 @@ from typing import Any
 
 import kill_child
 import pytest
-from harness import FakeClock, config_for, sync
+from harness import FakeClock, config_for, sync, windows_of
 from killing import (
     MAX_JOBS,
     NIGHTS,
@@ -140,7 +140,7 @@ def test_a_kill_costs_the_exports_that_no_state_knew_and_no_other(worlds: Worlds
     begins = [
         number
         for number, message in enumerate(job.messages())
-        if message["type"] == "STATE" and "unfinished" in json.dumps(message)
+        if message["type"] == "STATE" and '"unfinished": true' in json.dumps(message)
     ]
     assert len(begins) == whole.spent > 2
     for number in begins:
@@ -350,7 +350,7 @@ def test_told_to_stop_before_a_slow_loader_every_line_is_whole_and_state_is_last
     messages = stopped_well(process, number)
     records = [m for m in messages if m.get("stream") == "mp_action_listing_fast"]
     state = messages[-1]["value"]["bookmarks"]["mp_action_listing_fast"]
-    begun = state["windows"]["2026-09-01"]
+    begun = windows_of(state)["2026-09-01"]
     assert 100 < len(records) <= begun["rows"] + 1, "a SCHEMA and the rows that may be there"
     assert begun["unfinished"]
     assert "replication_key_value" not in state

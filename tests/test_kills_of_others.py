@@ -106,7 +106,7 @@ class Files(Killing):
         check_mark(self.sandbox, self.warehouse, run.state, START)
         assert self.spent == 1, "the same export was made twice"
         for kind in FILES:
-            known = state.get("bookmarks", {}).get(kind, {}).get("loaded", {})
+            known = state.get("bookmarks", {}).get(kind, {}).get("loaded") or ()
             again = {str(row["_export_id"]) for row in run.records(kind)} & set(known)
             assert not again, f"{kind}: loaded again though the state has it"
 

@@ -6,7 +6,7 @@ import copy
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from harness import FakeClock, Run, Warehouse, config_for, sync
+from harness import FakeClock, Run, Warehouse, config_for, sync, windows_of
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from loaders import merged
 from small_source import SmallSource, check_ledger, check_retired
 
 from tap_affiliate_reports.errors import TapError
@@ -231,27 +232,28 @@ class ManySyncs(RuleBasedStateMachine):
     @rule(size=st.sampled_from(["day", "week", "month"]))
     @precondition(lambda self: not self.cut)
     def the_size_of_a_window_changes(self, size: str) -> None:
-        """Refused, with nothing spoilt, until a full refresh."""
+        """Refused, with nothing spoilt, until a reload or a full refresh."""
         if size != self.settings["window"]:
             run = self.run(window=size)
             self.keep(run)
-            assert "--full-refresh" in str(run.error)
+            assert "reload: all" in str(run.error)
             assert not run.records("sales")
             assert not run.records("other")
             for report in REPORTS:
                 check_ledger(self.source, self.warehouse, self.state, report)
 
-    @rule(size=st.sampled_from(["week", "month"]))
-    def a_full_refresh(self, size: str) -> None:
+    @rule(size=st.sampled_from(["week", "month"]), is_merged=st.booleans())
+    def a_full_refresh(self, size: str, is_merged: bool) -> None:
         self.settings["window"] = size
+        before = self.state if is_merged else {}
         run = self.run(state={}).ok()
-        self.state = {}
         self.keep(run)
+        self.state = merged(run.states, before)
         self.went_back = False
         self.cut = False
         self.check_fresh(run)
         shown = {row["_window_start"] for row in self.warehouse.live("sales")}
-        assert shown <= set(self.state["bookmarks"]["sales"]["windows"])
+        assert shown <= set(windows_of(self.state["bookmarks"]["sales"]))
 
     @invariant()
     def what_the_ledger_calls_loaded_is_there(self) -> None:

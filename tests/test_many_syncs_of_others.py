@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from loaders import merged
 from other_sources import (
     CLICKS,
     CSV,
@@ -200,13 +201,14 @@ class FileSyncs(Syncs):
         params = {"days": len(self.create) + 1}
         self.create = [*self.create, {"report_type": CLICKS, "search_params": params}]
 
-    @rule()
-    def a_full_refresh(self) -> None:
+    @rule(is_merged=st.booleans())
+    def a_full_refresh(self, is_merged: bool) -> None:
         """The tables are the loader's to empty: files that are gone would stay in them."""
         self.warehouse.tables.clear()
+        before = self.state if is_merged else {}
         run = self.run(state={}).ok()
-        self.state = {}
         self.keep(run)
+        self.state = merged(run.states, before)
         self.check(run)
 
     @invariant()
@@ -269,11 +271,12 @@ class TaskSyncs(Syncs):
         if run.error is None:
             self.check(run)
 
-    @rule()
-    def a_full_refresh(self) -> None:
+    @rule(is_merged=st.booleans())
+    def a_full_refresh(self, is_merged: bool) -> None:
+        before = self.state if is_merged else {}
         run = self.run(state={}).ok()
-        self.state = {}
         self.keep(run)
+        self.state = merged(run.states, before)
         self.went_back = False
         self.check(run)
 

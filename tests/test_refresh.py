@@ -89,7 +89,7 @@ def slots(run: Run) -> list[str]:
 
 
 def ledger(run: Run) -> dict[str, Any]:
-    return dict(run.state["bookmarks"]["sales"]["windows"])
+    return run.windows("sales")
 
 
 def live(warehouse: Warehouse) -> list[str]:
@@ -508,10 +508,7 @@ class TestVanishedRows:
         assert isinstance(run.error, TapError)
         assert "2026-10-01..2026-10-31" in str(run.error)
         assert run.records("sales") == []
-        assert (
-            run.state["bookmarks"]["sales"]["windows"]
-            == (first.state["bookmarks"]["sales"]["windows"])
-        )
+        assert run.windows("sales") == first.windows("sales")
         sandbox.impact.reports["sales"].records_processed = None
         clock.advance(days=1)
         run = sync(only_october, clock, state=run.state).ok()
@@ -599,8 +596,7 @@ class TestFingerprint:
         (line,) = str(run.error).splitlines()
         assert "sales" in line
         assert name in line
-        assert "--full-refresh" in line
-        assert "--state" in line
+        assert "reload: all" in line
         assert (run.records("sales"), spent()) == ([], (0, 0))
         assert run.bookmark("sales") == first.bookmark("sales")
         back = sync(config, clock, state=run.state).ok()

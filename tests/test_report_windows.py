@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from harness import FakeClock, Warehouse, config_for, discover, sync
+from harness import FakeClock, Warehouse, config_for, discover, sync, windows_of
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 
@@ -58,7 +58,7 @@ def test_a_window_s_row_comes_after_its_rows_and_before_its_state(
         assert before[-1]["record"]["_window_start"] == slot
         after = messages[place + 1]
         assert after["type"] == "STATE"
-        assert "unfinished" not in after["value"]["bookmarks"]["sales"]["windows"][slot]
+        assert not windows_of(after["value"]["bookmarks"]["sales"])[slot]["unfinished"]
 
 
 def test_a_refresh_replaces_the_row_and_tells_what_vanished(

@@ -53,7 +53,7 @@ def test_all_pages_are_followed_and_no_export_is_spent(
     assert [row["Id"] for row in run.records("sales")] == expected
     assert (sandbox.impact.exports, sandbox.impact.jobs) == ([], {})
     assert run.bookmark("sales") == "2026-11-18"
-    assert not [e for e in run.state["bookmarks"]["sales"]["windows"].values() if "job" in e]
+    assert not [e for e in run.windows("sales").values() if e["job"]]
 
 
 def test_a_window_of_more_than_20_000_rows_is_whole(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 from tap_affiliate_reports.state import FileLedger, Ledger, from_timestamp, to_timestamp
-from tap_affiliate_reports.windows import Loaded, Window
+from tap_affiliate_reports.windows import LedgerEntry, Window
 
 days = st.dates(date(2000, 1, 1), date(2050, 1, 1))
 moments = st.datetimes(
@@ -81,7 +81,7 @@ class TestLedger:
         window = Window(date(2026, 10, 1), date(2026, 10, 1), date(2026, 10, 31))
         ledger = Ledger(state, "_window_end")
         ledger.begin(window, 5, "a")
-        assert again(state).windows[window.slot] == Loaded(
+        assert again(state).windows[window.slot] == LedgerEntry(
             window.start, window.end, 5, None, "a", unfinished=True
         )
         ledger.finish(window, 5, NOW, "a")
@@ -91,7 +91,8 @@ class TestLedger:
             assert (entry.rows, entry.is_whole, entry.refreshed_at) == (expected, False, NOW)
         ledger.finish(window, 8, NOW, "")
         assert again(state).windows[window.slot].is_whole
-        assert "job" not in state["windows"]["2026-10-01"]
+        (row,) = state["windows"]
+        assert row["job"] == ""
 
     @given(st.lists(days, min_size=1))
     def test_the_bookmark_never_moves_back(self, moves: list[date]) -> None:
@@ -104,7 +105,7 @@ class TestLedger:
     def test_a_stream_without_replication_key_has_no_bookmark(self) -> None:
         state: dict[str, Any] = {}
         Ledger(state, None).advance(date(2026, 10, 1))
-        assert state == {}
+        assert state == {"replication_key": None, "replication_key_value": None, "windows": []}
 
     @pytest.mark.parametrize("text", ["2026-10-31", "2026-10-31T00:00:00Z", "2026-10-31 05:00:00"])
     def test_a_bookmark_set_by_hand_may_be_a_date_or_a_date_time(self, text: str) -> None:
@@ -113,20 +114,19 @@ class TestLedger:
     @pytest.mark.parametrize(
         "windows",
         [
-            [],
             ["2026-10-01"],
-            None,
             "junk",
-            {"October": {"end": "2026-10-31", "rows": 1}},
-            {"2026-10-01": {"rows": 1}},
-            {"2026-10-01": {"end": "2026-10-31"}},
-            {"2026-10-01": {"end": "2026-10-31", "rows": None}},
-            {"2026-10-01": {"end": "2026-10-31", "rows": "many"}},
-            {"2026-10-01": {"end": "2026-13-31", "rows": 1}},
-            {"2026-10-01": {"end": "2026-10-31", "rows": 1, "refreshed_at": "yesterday"}},
-            {"2026-10-01": {"end": "2026-10-31", "rows": 1, "refreshed_at": 5}},
-            {"2026-10-01": None},
-            {"2026-10-01": 7},
+            {"2026-10-01": {"end": "2026-10-31", "rows": 1}},
+            [{"slot": "October", "end": "2026-10-31", "rows": 1}],
+            [{"slot": "2026-10-01", "rows": 1}],
+            [{"slot": "2026-10-01", "end": "2026-10-31"}],
+            [{"slot": "2026-10-01", "end": "2026-10-31", "rows": None}],
+            [{"slot": "2026-10-01", "end": "2026-10-31", "rows": "many"}],
+            [{"slot": "2026-10-01", "end": "2026-13-31", "rows": 1}],
+            [{"slot": "2026-10-01", "end": "2026-10-31", "rows": 1, "refreshed_at": "yesterday"}],
+            [{"slot": "2026-10-01", "end": "2026-10-31", "rows": 1, "refreshed_at": 5}],
+            [None],
+            [7],
         ],
     )
     def test_a_ledger_that_can_not_be_read_is_one_clear_error(self, windows: Any) -> None:
@@ -165,20 +165,20 @@ class TestFileLedger:
                 now += timedelta(days=1)
             listed = {key: at for key, (at, seen) in files.items() if seen <= now}
             ledger = files_of(state)
-            wanted = [(at, key) for key, at in listed.items() if ledger.wants(key, at)]
+            wanted = [(at, key) for key, at in listed.items() if ledger.is_due(key, at)]
             waiting = set() if is_last else draw(st.sets(st.sampled_from(sorted(files) or [""])))
             held = min((at for key, at in listed.items() if key in waiting - set(noted)),
                        default=None)  # fmt: skip
             plan = [(key, at) for at, key in sorted(wanted) if key not in waiting]
-            if not ledger.has("asked for", asked_for):
+            if not ledger.is_loaded("asked for", asked_for):
                 plan.append(("asked for", asked_for))
             kill = None if is_last else draw(st.none() | st.integers(0, len(plan)))
             for key, at in plan[:kill]:
-                ledger.note(key, at, held)
+                ledger.record(key, at, held)
                 noted.append(key)
                 state = json.loads(json.dumps(ledger.state))
         assert sorted(noted) == sorted({*files, "asked for"})
-        assert len(state.get("loaded", {})) <= len(files) + 1
+        assert len(state.get("loaded") or ()) <= len(files) + 1
 
     @given(st.lists(moments, min_size=1), st.none() | moments)
     def test_the_bookmark_never_moves_back_or_past_what_is_held_back(
@@ -187,7 +187,7 @@ class TestFileLedger:
         state: dict[str, Any] = {}
         for number, at in enumerate(moves):
             before = files_of(state).bookmark
-            FileLedger(state, START).note(str(number), at, held)
+            FileLedger(state, START).record(str(number), at, held)
             after = files_of(state).bookmark
             assert after is not None
             assert before is None or after >= before
@@ -197,17 +197,17 @@ class TestFileLedger:
         state: dict[str, Any] = {}
         ledger = FileLedger(state, START)
         for hour in range(24 * 10):
-            ledger.note(str(hour), START + timedelta(hours=hour), None)
+            ledger.record(str(hour), START + timedelta(hours=hour), None)
         assert len(state["loaded"]) == 25
         assert not any(
-            files_of(state).wants(str(hour), START + timedelta(hours=hour)) for hour in range(240)
+            files_of(state).is_due(str(hour), START + timedelta(hours=hour)) for hour in range(240)
         )
 
     def test_a_bookmark_set_by_hand_is_taken_at_its_word(self) -> None:
         ledger = files_of({"replication_key_value": "2026-11-05"})
         moment = datetime(2026, 11, 5, tzinfo=timezone.utc)
-        assert ledger.wants("a", moment)
-        assert not ledger.wants("b", moment - timedelta(seconds=1))
+        assert ledger.is_due("a", moment)
+        assert not ledger.is_due("b", moment - timedelta(seconds=1))
 
     @pytest.mark.parametrize("loaded", [[], ["1"], "junk", {"1": None}, {"1": 5}, {"1": "lately"}])
     def test_a_ledger_that_can_not_be_read_is_one_clear_error(self, loaded: Any) -> None:
@@ -279,14 +279,18 @@ class TestStateOfASync:
             "_window_end",
             "2026-11-18",
         )
-        assert {**state["windows"]["2026-11-01"], "refreshed_at": ""} == {
+        september, _, november = state["windows"]
+        assert {**november, "refreshed_at": ""} == {
+            "slot": "2026-11-01",
+            "start": "2026-11-01",
             "end": "2026-11-18",
             "rows": 2,
             "refreshed_at": "",
             "job": jobs["2026-11-18"],
+            "unfinished": False,
+            "reload_after": None,
         }
-        assert state["windows"]["2026-09-01"]["start"] == "2026-09-10"
-        assert "job" not in state["windows"]["2026-09-01"], "settled: never asked for again"
+        assert (september["slot"], september["start"]) == ("2026-09-01", "2026-09-10")
 
     def test_a_bookmark_set_by_hand_skips_what_can_not_change_and_moves_on(
         self, sandbox: Sandbox, clock: FakeClock

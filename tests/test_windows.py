@@ -16,7 +16,7 @@ from tap_affiliate_reports.windows import (
     SIZES,
     SNAPSHOT,
     Freshness,
-    Loaded,
+    LedgerEntry,
     Window,
     day_end,
     last_finished_day,
@@ -60,8 +60,8 @@ def months(start: str, end: str) -> list[Window]:
     return list(windows("month", date.fromisoformat(start), date.fromisoformat(end)))
 
 
-def loaded(window: Window, finished: datetime, **more: object) -> Loaded:
-    return replace(Loaded(window.start, window.end, 3, finished, "job"), **more)
+def loaded(window: Window, finished: datetime, **more: object) -> LedgerEntry:
+    return replace(LedgerEntry(window.start, window.end, 3, finished, "job"), **more)
 
 
 class TestSlots:
@@ -272,7 +272,7 @@ class TestPlan:
         (october,) = months("2026-10-01", "2026-10-31")
         for entry in (
             loaded(october, at("2026-11-19T14:00"), unfinished=True),
-            Loaded(october.start, october.end, 3, None, "job", unfinished=True),
+            LedgerEntry(october.start, october.end, 3, None, "job", unfinished=True),
         ):
             assert plan([october], {october.slot: entry}, MONTHLY, NOW).new == [october]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tap_affiliate_reports.settings.checks import check, parse_day, parse_zone
+from tap_affiliate_reports.settings.checks import check, parse_day, parse_reload, parse_zone
 from tap_affiliate_reports.settings.given import complete
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, SANDBOX
 
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "complete",
     "parse_day",
+    "parse_reload",
     "parse_zone",
 ]
 

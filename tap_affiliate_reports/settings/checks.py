@@ -16,6 +16,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.schema import ADDED, ALL_PROGRAMS
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, MONTHS, REQUIRED, SANDBOX, SOURCES
+from tap_affiliate_reports.windows import Reload
 from tap_affiliate_reports.zones import iana_zone
 
 NULLABLE = {name for name, schema in ADDED.items() if "null" in schema["type"]}
@@ -31,6 +32,21 @@ def parse_day(name: str, text: Any) -> date:
         msg = f"{name}: {text!r} is not a date (YYYY-MM-DD)"
         raise SettingsError(msg)
     return date(moment.year, moment.month, moment.day)
+
+
+def parse_reload(text: str) -> Reload:
+    """Return what the setting `reload` requests: `all`, one day, or START/END."""
+    if text.strip().lower() == "all":
+        return Reload("all")
+    parts = text.split("/")
+    try:
+        first, last = parse_day("reload", parts[0]), parse_day("reload", parts[-1])
+    except SettingsError:
+        first, last, parts = date.max, date.min, []
+    if len(parts) > 2 or last < first:
+        msg = f"reload: {text!r} is neither `all` nor days (2026-03-01/2026-04-30 or 2026-03-01)"
+        raise SettingsError(msg)
+    return Reload(f"{first}/{last}", first, last)
 
 
 def parse_zone(name: str, text: str) -> tzinfo:
@@ -70,6 +86,11 @@ def check(config: Mapping[str, Any], known: Collection[str]) -> tuple[list[str],
                 errors.append(str(error))
     if len(days) == 2 and days["end_date"] < days["start_date"]:
         errors.append(f"end_date: {days['end_date']} is before start_date {days['start_date']}")
+    if isinstance(config.get("reload"), str) and config["reload"]:
+        try:
+            parse_reload(config["reload"])
+        except SettingsError as error:
+            errors.append(str(error))
     errors.extend(_batch_errors(config.get("batch_config")))
     if not _may_be_sent(config.get("user_agent", "")):
         errors.append("user_agent: has a character that no header can carry")

@@ -225,6 +225,14 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         description="Last day to fetch, inclusive (default: the last day that ended 6 hours ago).",
     ),
     th.Property(
+        "reload",
+        th.StringType,
+        description=(
+            "Windows to load again: days (2026-03-01/2026-04-30, or one day), or `all`, also "
+            "after a change of the settings that define a window. Remove it after the run."
+        ),
+    ),
+    th.Property(
         "user_agent",
         th.StringType,
         description="User-Agent header (default tap-affiliate-reports/<version>).",

@@ -187,6 +187,7 @@ class InstalSource:
     ) -> None:
         self.settings = settings
         self.account = account_label(settings)
+        self.old_account = str(settings.get("account", ""))
         token = str(settings["auth_token"])
         client = ApiClient(
             base_url=str(settings.get("api_url", API_URL)).rstrip("/") + "/",

@@ -108,10 +108,14 @@ def account_label(settings: Mapping[str, Any]) -> str:
 
 
 class Source(Protocol):
-    """One configured system; `name` is its settings key, `account` the value of `_account`."""
+    """One configured system; `name` is its settings key, `account` the value of `_account`.
+
+    `old_account` is what version 0.1.0 put into `_account`.
+    """
 
     name: str
     account: str
+    old_account: str
     policy: Policy
 
     @property

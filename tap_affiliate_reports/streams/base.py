@@ -12,6 +12,8 @@ from singer_sdk.singerlib import StreamMetadata
 
 from tap_affiliate_reports.errors import ENDS_THE_RUN, SettingsError, TapError, Unauthorized
 from tap_affiliate_reports.sources.source import ListSpec, Source
+from tap_affiliate_reports.state import ListState
+from tap_affiliate_reports.windows import Reload
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog, CatalogEntry
 
     from tap_affiliate_reports.tap import TapAffiliateReports
+
+
+FULL_TABLE = "FULL_TABLE"
 
 
 class AffiliateStream(Stream):
@@ -127,15 +132,40 @@ class ListStream(AffiliateStream):
         super().__init__(tap, source, spec.name, spec.schema)
         self.primary_keys = spec.primary_keys
         self.replication_key = spec.replication_key
+        self._state: ListState | None = None
+        self._bookmark: str | None = None
+
+    def plan(self, reload: Reload | None) -> None:
+        """Decide from where on the list is read in this sync."""
+        if self.replication_key is None:
+            return
+        state = self._state = ListState(self.stream_state, self.replication_key)
+        if self.replication_method == FULL_TABLE:
+            state.forget()
+        if reload is not None:
+            state.request_reload(reload)
+        self._bookmark = state.bookmark
+
+    @property
+    def reload(self) -> str | None:
+        """The reload under way, as the setting named it."""
+        text: str | None = self.stream_state.get("reload")
+        return text
+
+    def is_reloaded(self) -> bool:
+        """Return whether all that the reload requests is loaded: the bookmark is back then."""
+        return True
+
+    def end_reload(self) -> None:
+        """Record that no reload is under way."""
+        if self._state is not None:
+            self._state.end_reload()
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        bookmark = None
-        if self.replication_key:
-            bookmark = self.get_starting_replication_key_value(context)
-        elif self.emits_versions:
+        if self.replication_key is None and self.emits_versions:
             self._stream_version = self._tap.initialized_at
-        yield from self._spec.records(bookmark)
+        yield from self._spec.records(self._bookmark)
         if self._stream_version is not None:
             # What is no longer in the list is retired, once the whole list is there.
             self._write_activate_version_message(self._stream_version)

@@ -18,9 +18,10 @@ from tap_affiliate_reports.http import NotReady
 from tap_affiliate_reports.schema import ADDED_TO_FILES, Column, match_header, unknown_columns
 from tap_affiliate_reports.sources.source import FileSpec, Source
 from tap_affiliate_reports.state import FileLedger, to_timestamp
+from tap_affiliate_reports.streams.base import FULL_TABLE
 from tap_affiliate_reports.streams.file_rows import FileRows
-from tap_affiliate_reports.streams.table import FULL_TABLE, Span, TableStream
-from tap_affiliate_reports.windows import day_end
+from tap_affiliate_reports.streams.table import Span, TableStream
+from tap_affiliate_reports.windows import Reload, day_end
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -104,11 +105,11 @@ class FilesStream(TableStream):
     def plan(self, span: Span) -> list[Export]:
         start = datetime.combine(span.start, time.min, tzinfo=self.source.zone)
         state = self.get_context_state(None)
-        if self.replication_method == FULL_TABLE:
-            state.pop("loaded", None)
-            state.pop("replication_key_value", None)
-            state.pop("start", None)
         self._ledger = FileLedger(state, start)
+        if self.replication_method == FULL_TABLE:
+            self._ledger.forget()
+        self._request_reload(span.reload)
+        self._ledger.adopt()
         finished = self.spec.finished(self._ledger.since)
         self._held_back = min(finished.waiting, default=None)
         self._problems = finished.problems
@@ -117,7 +118,7 @@ class FilesStream(TableStream):
             at = job.finished_at or LONG_AGO
             if until is not None and at >= until:
                 self._hold_back(at)
-            elif not self._ledger.wants(job.id, at):
+            elif not self._ledger.is_due(job.id, at):
                 self.totals.left_alone += 1
             elif any(self._is_loaded(part) for part in finished.parts.get(job.id, ())):
                 self.logger.warning(
@@ -142,8 +143,32 @@ class FilesStream(TableStream):
             )
         return self.exports
 
+    def _request_reload(self, reload: Reload | None) -> None:
+        if reload is None or self.reload == reload.text:
+            return  # nothing is requested, or its reload is under way
+        self.stream_state["reload"] = reload.text
+        if reload.first is None or reload.last is None:
+            self._ledger.forget()
+        else:
+            first = datetime.combine(reload.first, time.min, tzinfo=self.source.zone)
+            self._ledger.request_reload(first, day_end(reload.last, self.source.zone))
+
+    @property
+    @override
+    def reload(self) -> str | None:
+        text: str | None = self.stream_state.get("reload")
+        return text
+
+    @override
+    def is_reloaded(self) -> bool:
+        return not self.totals.left and not self._ledger.is_reloading
+
+    @override
+    def end_reload(self) -> None:
+        self.stream_state["reload"] = None
+
     def _is_loaded(self, job: ExportJob) -> bool:
-        return self._ledger.has(job.id, job.finished_at or LONG_AGO)
+        return self._ledger.is_loaded(job.id, job.finished_at or LONG_AGO)
 
     def _is_wanted(self, label: str, job: ExportJob) -> bool:
         """Tell of a created export whether it is loaded, or will be, as one that was listed."""
@@ -196,7 +221,10 @@ class FilesStream(TableStream):
         for problem in self._problems:
             self._tap.run.failed(self.name, problem)
         is_whole = not self._tap.run.is_failed(self) and not self.totals.left
-        if is_whole and self._ledger.cover():
+        is_reloaded = is_whole and self._ledger.is_reloading and self._held_back is None
+        if is_reloaded:
+            self._ledger.end_reload()
+        if (is_whole and self._ledger.mark_covered()) or is_reloaded:
             self.write_state()
 
     def _left(self, export: Export) -> None:
@@ -222,7 +250,7 @@ class FilesStream(TableStream):
         rows = FileRows(self, export, result, constants)
         yield from rows.records()
         self.totals.unparsed += rows.unparsed
-        self._ledger.note(result.job.id, result.finished_at, self._held_back)
+        self._ledger.record(result.job.id, result.finished_at, self._held_back)
         self.write_state()
         self.loaded(export, result, self.clock.monotonic() - began)
 

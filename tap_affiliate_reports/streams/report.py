@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,13 @@ from tap_affiliate_reports.errors import FileError, SettingsError, TapError
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.schema import ADDED, Column, Kind
 from tap_affiliate_reports.sources.source import ReportSpec, Source
-from tap_affiliate_reports.state import to_timestamp
+from tap_affiliate_reports.state import StreamState, to_timestamp
+from tap_affiliate_reports.state.former import FormerWindow, covers
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.planning import Planner
 from tap_affiliate_reports.streams.table import Span, TableStream
-from tap_affiliate_reports.streams.window_load import Partition, WindowLoad
-from tap_affiliate_reports.windows import Freshness
+from tap_affiliate_reports.streams.window_load import KEYS, Partition, WindowLoad, program_id
+from tap_affiliate_reports.windows import SNAPSHOT_SLOT, Freshness, LedgerEntry, Window
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from tap_affiliate_reports.tap import TapAffiliateReports
 
 REPLICATION_KEY = "_window_end"
-KEYS = ("_account", "_program_id", "_window_start", "_row_number")
 
 
 class ReportStream(TableStream):
@@ -52,6 +53,7 @@ class ReportStream(TableStream):
         self.selected_by_default = report.allowed and not source.policy.catalog_decides
         self.loads: list[WindowLoad] = []
         self.parts: list[Partition] = []
+        self.state = StreamState({})
         # Set for each window before its first record.
         self.held_rows = 0
         self._digests: dict[tuple[str, str], str] = {}
@@ -127,9 +129,10 @@ class ReportStream(TableStream):
     def plan(self, span: Span) -> list[Export]:
         planner = Planner(self, span)
         self.loads = planner.loads()
+        self.state = planner.state
         self.parts = planner.partitions
         self.totals.left_alone = planner.left_alone
-        self._stream_version = planner.version
+        self._stream_version = self.state.version
         self.exports = [load.export for load in self.loads]
         return self.exports
 
@@ -138,6 +141,7 @@ class ReportStream(TableStream):
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
         try:
+            yield from self._retire_covered()
             for load in self.loads:
                 if context is not None and context["_program_id"] != load.partition.program:
                     continue
@@ -195,13 +199,133 @@ class ReportStream(TableStream):
         else:
             yield from load.records(result)
             self.flow.release(load.export)
+            yield from self._retire_covered()
 
     def _activate_version(self) -> None:
-        state = self.stream_state
-        if state.get("version_pending") and not self.totals.left:
-            del state["version_pending"]
-            self._write_activate_version_message(state["version"])
+        # Rows of an old shape that no new window covers yet must stay live.
+        is_waiting = any(not former.retire_first for former in self.state.former)
+        version = self.state.version
+        if version and self.state.version_pending and not self.totals.left and not is_waiting:
+            self.state.end_version()
+            self._write_activate_version_message(version)
             self.write_state()
+
+    # A reload
+
+    @override
+    def is_reloaded(self) -> bool:
+        return not self.totals.left and not any(
+            entry.reload_after for part in self.parts for entry in part.ledger.windows.values()
+        )
+
+    @property
+    @override
+    def reload(self) -> str | None:
+        return self.state.reload
+
+    @override
+    def end_reload(self) -> None:
+        self.state.reload = None
+
+    # Rows of an old shape
+
+    def retire_before(self, window: Window) -> Iterator[Record]:
+        """Yield what retires rows that a window's own rows are about to replace under other keys.
+
+        The state has them until the window is loaded.
+        """
+        for former in self.state.former:
+            if former.retire_first and self._is_replaced(former, window):
+                yield from self._tombstones(former)
+        # They leave the state together with the window's end.
+        self.state.former = [
+            former
+            for former in self.state.former
+            if not (former.retire_first and self._is_replaced(former, window))
+        ]
+
+    def _is_replaced(self, former: FormerWindow, window: Window) -> bool:
+        return (
+            window.is_snapshot
+            or former.is_snapshot
+            or former.touches(window.start, window.end)
+        )  # fmt: skip
+
+    def _retire_covered(self) -> Iterator[Record]:
+        """Yield what retires the rows of old windows whose days are loaded in the new shape."""
+        covered = [one for one in self.state.former if self._is_covered(one)]
+        if not covered:
+            return
+        for former in covered:
+            self.logger.info(
+                "retiring %d rows of the former window %s..%s of %s",
+                former.rows, former.start, former.end, self.name,
+            )  # fmt: skip
+            yield from self._tombstones(former)
+        self.state.former = [one for one in self.state.former if one not in covered]
+        self.write_state()
+
+    def _is_covered(self, former: FormerWindow) -> bool:
+        if former.retire_first:
+            return False
+        for part in self.parts:
+            if self.is_snapshot:
+                entry = part.ledger.windows.get(SNAPSHOT_SLOT)
+                if entry is None or not entry.is_whole:
+                    return False
+            elif former.is_snapshot:
+                entries = (part.ledger.windows.get(window.slot) for window in part.asked)
+                if not all(entry and entry.is_whole for entry in entries):
+                    return False
+            else:
+                whole = (entry for entry in part.ledger.windows.values() if entry.is_whole)
+                if not covers(sorted((entry.start, entry.end) for entry in whole), former):
+                    return False
+        return True
+
+    def _tombstones(self, former: FormerWindow) -> Iterator[Record]:
+        """Yield a record for each row of an old window that no new row has replaced."""
+        if not former.rows:
+            return
+        same = self._same_rows(former)
+        refreshed_at = same.refreshed_at if same else None
+        record = {
+            **dict.fromkeys(ADDED),
+            "_account": former.account,
+            "_program_id": former.program,
+            "_window_start": former.slot.isoformat(),
+            "_window_end": former.end.isoformat(),
+            "_refreshed_at": to_timestamp(refreshed_at or self.source.exports.server_now()),
+        }
+        with self._keyed_by(former.keys):
+            for number in range((same.rows if same else 0) + 1, former.rows + 1):
+                self.totals.vanished += 1
+                yield self.retired({**record, "_row_number": number})
+
+    def _same_rows(self, former: FormerWindow) -> LedgerEntry | None:
+        """Return the new window whose rows have the same keys as those of an old one."""
+        if former.keys is not None or former.account != self.source.account:
+            return None
+        parts = (part for part in self.parts if program_id(part.program) == former.program)
+        return next((part.ledger.windows.get(former.slot) for part in parts), None)
+
+    @contextmanager
+    def _keyed_by(self, keys: Sequence[str] | None) -> Iterator[None]:
+        """Let the records within have other key columns, by a SCHEMA message before and after."""
+        if keys is None:
+            yield
+            return
+        own = self.primary_keys
+        self._set_primary_keys(keys)
+        try:
+            yield
+        finally:
+            self._set_primary_keys(own)
+
+    def _set_primary_keys(self, keys: Sequence[str]) -> None:
+        self.primary_keys = keys
+        self.set_columns(self.columns)
+        self._write_schema_message()
 
     def warn_of_twins(self, load: WindowLoad, digest: str) -> None:
         """Tell of two windows with the same content: the report may not have dates at all."""

@@ -24,7 +24,9 @@ from tap_affiliate_reports.schema import (
     unknown_columns,
 )
 from tap_affiliate_reports.sources.source import Source
-from tap_affiliate_reports.streams.base import AffiliateStream
+from tap_affiliate_reports.state import column_kinds
+from tap_affiliate_reports.streams.base import FULL_TABLE, AffiliateStream
+from tap_affiliate_reports.windows import Reload
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -37,20 +39,20 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.tap import TapAffiliateReports
 
-FULL_TABLE = "FULL_TABLE"
-
 
 @dataclass(frozen=True)
 class Span:
     """The days to fetch, both inclusive, and the moment by which ages are counted.
 
-    `is_end_set` says that the last day is a setting, not the last one that is over.
+    `is_end_set` says that the last day is a setting, not the last one that is over. `reload` is
+    what is to be loaded again.
     """
 
     start: date
     end: date
     now: datetime
     is_end_set: bool = False
+    reload: Reload | None = None
 
 
 @dataclass
@@ -121,6 +123,29 @@ class TableStream(AffiliateStream):
     def bookmark(self) -> str:
         """Return how far the stream is complete, for the table at the end."""
 
+    @property
+    @abstractmethod
+    def reload(self) -> str | None:
+        """The reload under way, as the setting named it."""
+
+    @abstractmethod
+    def is_reloaded(self) -> bool:
+        """Return whether all that the reload requests is loaded."""
+
+    @abstractmethod
+    def end_reload(self) -> None:
+        """Record that no reload is under way."""
+
+    @override
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        # The bookmark is that of the ledger; the framework's mark would stay in the state.
+        return None
+
+    @override
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        # The framework would add partitions to the state of a stream that was never planned.
+        self._tap.write_state()
+
     def note_jobs(self) -> None:
         """Note the jobs under way in the state, where that helps a next sync."""
 
@@ -184,8 +209,9 @@ class TableStream(AffiliateStream):
 
     def write_state(self) -> None:
         """Write a STATE message, unless nothing changed since the last one."""
-        kinds = self.stream_state.setdefault("columns", {})
-        kinds.update((column.name, column.kind.value) for column in self.columns)
+        kinds = column_kinds(self.stream_state)
+        kinds.update((column.name, column.kind) for column in self.columns)
+        self.stream_state["columns"] = [[name, kind.value] for name, kind in kinds.items()]
         self._tap.write_state()
 
     # A sync
@@ -288,15 +314,15 @@ class TableStream(AffiliateStream):
 
     def keep_types(self) -> None:
         """Keep the type that each column had when it was first loaded, as the state tells it."""
-        kept = self.tap_state.get("bookmarks", {}).get(self.name, {}).get("columns") or {}
+        kept = column_kinds(self.tap_state.get("bookmarks", {}).get(self.name, {}))
         columns = []
         for column in self.columns:
-            kind = kept.get(column.name, column.kind.value)
-            if kind != column.kind.value:
+            kind = kept.get(column.name, column.kind)
+            if kind is not column.kind:
                 self.logger.warning(
                     "%s: the type of %s is now %s; it stays %s until a full refresh",
-                    self.name, column.name, column.kind.value, kind,
+                    self.name, column.name, column.kind.value, kind.value,
                 )  # fmt: skip
-            columns.append(Column(column.name, column.source, Kind(kind), column.description))
+            columns.append(Column(column.name, column.source, kind, column.description))
         if columns != self.columns:
             self.set_columns(columns)

@@ -21,7 +21,14 @@ from tap_affiliate_reports.windows import Freshness, Window
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.report import ReportStream
 
+KEYS = ("_account", "_program_id", "_window_start", "_row_number")
+
 logger = logging.getLogger(__name__)
+
+
+def program_id(program: str) -> str:
+    """Return the `_program_id` of a partition's rows; a loader may turn "" into null."""
+    return program or ALL_PROGRAMS
 
 
 @dataclass
@@ -95,6 +102,7 @@ class WindowLoad:
         stream.extracted_at = stream.clock.now()
         ledger.begin(self.window, summary.rows, self._kept(result.job.id))
         stream.write_state()
+        yield from stream.retire_before(self.window)
         rows = FileRows(stream, self.export, result, constants)
         yield from rows.records()
         vanished = 0
@@ -112,6 +120,8 @@ class WindowLoad:
     def _is_fresh(self, finished_at: datetime, now: datetime) -> bool:
         # Whatever the rules say, an older file never replaces a newer one.
         if self.before and self.before.refreshed_at and finished_at < self.before.refreshed_at:
+            return False
+        if self.before and self.before.reload_after and finished_at < self.before.reload_after:
             return False
         return self.stream.freshness.is_fresh(self.window, finished_at, now)
 
@@ -144,7 +154,7 @@ class WindowLoad:
             end = result.finished_at.astimezone(source.zone).date()
         return {
             "_account": source.account,
-            "_program_id": self.partition.program or ALL_PROGRAMS,
+            "_program_id": program_id(self.partition.program),
             "_window_start": self.window.slot.isoformat(),
             "_window_end": end.isoformat(),
             "_row_number": 0,
@@ -167,7 +177,7 @@ class WindowLoad:
         return {
             "_account": self.stream.source.account,
             "stream": self.stream.name,
-            "program": self.partition.program or ALL_PROGRAMS,
+            "program": program_id(self.partition.program),
             "slot": self.window.slot.isoformat(),
             "start_date": request.start.isoformat() if request.start else None,
             "end_date": request.end.isoformat() if request.end else None,
@@ -185,22 +195,21 @@ class WindowLoad:
 
     def _refuse_loss(self, result: ResultFile) -> None:
         before = self.before.rows if self.before and self.before.refreshed_at else 0
-        if before and not result.summary.rows and result.job.records != 0:
+        # A user who reloads these very days knows of it.
+        is_expected = self.before and self.before.reload_after and self.stream.reload != "all"
+        if before and not is_expected and not result.summary.rows and result.job.records != 0:
             msg = (
                 f"{self.export}: the file of job {result.job.id or 'none'} is empty where {before} "
                 "rows were loaded before, and the service does not say that there are none; the "
-                "rows are left as they are. If it is truly empty now, load it anew: --full-refresh"
+                "rows in the warehouse are unchanged. If the window is truly empty now, run once "
+                f"with the setting reload: {self.window.start}/{self.window.end}"
             )
             raise FileError(msg)
 
     def _finish(self, result: ResultFile) -> None:
-        freshness = self.stream.freshness
-        settled = not self.window.is_snapshot and freshness.is_settled(
-            self.window.end, result.finished_at
-        )
-        job = "" if settled else self._kept(result.job.id)
+        job = self._kept(result.job.id)
         self.partition.ledger.finish(self.window, result.summary.rows, result.finished_at, job)
-        self.partition.advance(freshness)
+        self.partition.advance(self.stream.freshness)
         self.stream.write_state()
 
     # The file against the columns

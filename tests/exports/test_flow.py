@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import requests
-from harness import Collector, FakeClock, config_for, sync
+from harness import Collector, FakeClock, config_for, sync, windows_of
 
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.formats import BLOCK_ROWS, Summary, delimited
@@ -100,9 +100,9 @@ def windows_loaded(messages: list[dict[str, Any]]) -> int:
     entries = [
         entry
         for stream in (states[-1] if states else {}).values()
-        for entry in stream.get("windows", {}).values()
+        for entry in windows_of(stream).values()
     ]
-    return sum("unfinished" not in entry for entry in entries)
+    return sum(not entry["unfinished"] for entry in entries)
 
 
 def requests_at(sandbox: Sandbox, clock: FakeClock, pattern: str) -> list[float]:

@@ -95,7 +95,7 @@ def campaigns(run: Run) -> list[str]:
 
 
 def ledger(run: Run) -> dict[str, Any]:
-    return dict(run.state["bookmarks"][REPORT]["windows"])
+    return run.windows(REPORT)
 
 
 def error_of(run: Run) -> str:
@@ -314,7 +314,7 @@ class TestWindows:
             OCTOBER: ("2026-10-31", 1),
             NOVEMBER: ("2026-11-18", 1),
         }
-        assert "job" not in windows[SEPTEMBER], "settled"
+        assert not any(window["job"] for window in windows.values()), "a task is never resumed"
         assert "http" not in json.dumps(run.states)
         assert TOKEN not in json.dumps(run.states)
 
@@ -399,7 +399,20 @@ class TestWindows:
         clock.advance(days=1)
         told = error_of(sync(november, clock, state=run.state))
         assert "is empty where 1 rows were" in told
-        assert "--full-refresh" in told
+        assert "reload: 2026-11-01/2026-11-19" in told
+
+    def test_no_row_where_there_were_some_is_accepted_in_a_reload_of_these_days(
+        self, sandbox: Sandbox, clock: FakeClock, november: dict[str, Any]
+    ) -> None:
+        warehouse = Warehouse()
+        run = sync(november, clock).ok()
+        warehouse.load(run.messages)
+        put(sandbox, "2026-11-05")
+        clock.advance(days=1)
+        reload = {**november, "reload": "2026-11-01/2026-11-18"}
+        run = sync(reload, clock, state=run.state).ok()
+        warehouse.load(run.messages)
+        assert warehouse.live(REPORT) == []
 
     def test_a_refresh_that_fails_does_not_keep_back_the_others(
         self, sandbox: Sandbox, clock: FakeClock, november: dict[str, Any]
@@ -420,7 +433,7 @@ class TestWindows:
         self, sandbox: Sandbox, clock: FakeClock, november: dict[str, Any]
     ) -> None:
         run = sync(november, clock).ok()
-        assert not [one for one in json.dumps(run.state).split(",") if '"job"' in one]
+        assert not any(window["job"] for window in ledger(run).values())
         clock.advance(days=1)
         run = sync(november, clock, state=run.state).ok()
         assert run.said("1 exports to spend")
@@ -435,7 +448,7 @@ class TestWindows:
         run = sync(november, clock).ok()
         months(sandbox)
         run = sync(having(november, **own), clock, state=run.state)
-        assert "--full-refresh" in error_of(run)
+        assert "reload: all" in error_of(run)
         assert next(iter(own)) in error_of(run)
         assert months(sandbox) == []
 

@@ -72,6 +72,7 @@ class HiEnergySource:
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
     ) -> None:
         self.account = account_label(settings)
+        self.old_account = str(settings.get("account", ""))
         key = str(settings["api_key"])
         client = ApiClient(
             base_url=str(settings.get("api_url", API_URL)).rstrip("/") + "/",

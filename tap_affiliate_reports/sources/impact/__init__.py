@@ -38,7 +38,7 @@ class ImpactSource:
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
     ) -> None:
         self.settings = settings
-        self.account = str(settings["account_sid"])
+        self.account = self.old_account = str(settings["account_sid"])
         token = str(settings["auth_token"])
         client = ApiClient(
             base_url=str(settings.get("api_url", API_URL)),
