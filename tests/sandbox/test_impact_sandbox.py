@@ -412,6 +412,63 @@ class TestJobs:
         clock.forward(minutes=2)
         assert client.job(job)["Status"] == "COMPLETED"
 
+    @pytest.mark.parametrize("heals_after", range(1, 6))
+    def test_a_job_in_error_runs_again_every_15_minutes_until_it_heals(
+        self, sandbox: Sandbox, client: Client, clock: Clock, heals_after: int
+    ) -> None:
+        sandbox.impact.fail_next("ERROR", "no memory", heals_after=heals_after)
+        job = client.export()
+        for number in range(heals_after):
+            clock.forward(seconds=60)
+            shown = client.job(job)
+            assert (shown["Status"], shown["StatusMessage"]) == ("ERROR", "no memory"), number
+            assert (shown["CompletedDate"], shown["RecordsProcessed"]) == ("", "0")
+            assert shown["FailedDate"] != ""
+            clock.forward(minutes=14, seconds=59)
+            assert client.job(job)["Status"] == "ERROR"
+            clock.forward(seconds=1)
+            assert client.job(job)["Status"] == "QUEUED"
+            clock.forward(seconds=6)
+            assert client.job(job)["Status"] == "RUNNING"
+            clock.forward(seconds=-6)
+        clock.forward(seconds=60)
+        shown = client.job(job)
+        assert (shown["Status"], shown["StatusMessage"]) == ("COMPLETED", "")
+        assert (shown["FailedDate"], shown["RecordsProcessed"]) == ("", "2")
+        assert client.link(job)
+
+    def test_a_job_in_error_fails_after_its_fifth_retry(
+        self, sandbox: Sandbox, client: Client, clock: Clock
+    ) -> None:
+        sandbox.impact.fail_next("ERROR", "no memory", heals_after=None)
+        job = client.export()
+        clock.forward(minutes=5 * 16, seconds=59)
+        assert client.job(job)["Status"] == "RUNNING"
+        clock.forward(seconds=1)
+        shown = client.job(job)
+        assert (shown["Status"], shown["StatusMessage"]) == ("FAILED", "no memory")
+        clock.forward(days=1)
+        assert client.job(job)["Status"] == "FAILED"
+        client.put(f"/Jobs/{job}/Replay")
+        clock.forward(seconds=60)
+        assert client.job(job)["Status"] == "COMPLETED"
+
+    def test_a_job_in_error_can_not_be_replayed_or_downloaded(
+        self, sandbox: Sandbox, client: Client, clock: Clock
+    ) -> None:
+        job = client.export()
+        clock.forward(seconds=60)
+        first = client.job(job)["CompletedDate"]
+        sandbox.impact.fail_next("ERROR")
+        client.put(f"/Jobs/{job}/Replay")
+        clock.forward(seconds=60)
+        assert client.put(f"/Jobs/{job}/Replay").status_code == 403
+        assert client.get(f"/Jobs/{job}/Download").status_code == 202
+        assert client.job(job)["CompletedDate"] == first
+        answer = client.get("/ReportExport/sales", params=JULY).json()
+        assert (answer["Status"], answer["QueuedUri"].rsplit("/", 1)[1]) == ("ERROR", job)
+        assert sandbox.impact.replays == 1
+
     @pytest.mark.parametrize(
         ("word", "told"), [("STUCK", "RUNNING"), ("CANCELLED", "CANCELLED"), ("ODD", "ODD")]
     )

@@ -10,16 +10,25 @@ from datetime import datetime, timedelta
 from tap_affiliate_reports.sandbox.impact.report import File
 
 QUEUED, RUNNING, COMPLETED, STUCK = "QUEUED", "RUNNING", "COMPLETED", "STUCK"
+ERROR = "ERROR"
+RETRY_PAUSE = timedelta(minutes=15)
+"""How long after an ERROR the service runs the job again."""
+MAX_RETRIES = 5
+"""How often the service runs a job again by itself."""
 KEPT = timedelta(days=90)
 """How long a result is kept."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job's run ends: a state word, or STUCK for one that runs for ever."""
+    """How a job ends: a state word, or STUCK for one that runs for ever.
+
+    Before that, `errors` of its runs end in ERROR, and the service runs the job again.
+    """
 
     status: str = COMPLETED
     message: str = ""
+    errors: int = 0
 
 
 @dataclass
@@ -45,44 +54,56 @@ class Job:
     def __post_init__(self) -> None:
         self.queued = self.created
 
-    @property
-    def started(self) -> datetime:
-        """When the present run begins, in the future perhaps."""
-        return self.queued + timedelta(seconds=self.seconds * 0.1)
+    def _run(self, now: datetime) -> int:
+        """Return the number of the present run: 0, or that of the service's own retry."""
+        cycle = timedelta(seconds=self.seconds) + RETRY_PAUSE
+        return max(0, min((now - self.queued) // cycle, self.outcome.errors))
 
-    @property
-    def completed(self) -> datetime:
-        """When the present run ends, in the future perhaps."""
-        return self.queued + timedelta(seconds=self.seconds)
+    def _run_queued(self, now: datetime) -> datetime:
+        return self.queued + self._run(now) * (timedelta(seconds=self.seconds) + RETRY_PAUSE)
+
+    def started(self, now: datetime) -> datetime:
+        """Return when the present run begins, in the future perhaps."""
+        return self._run_queued(now) + timedelta(seconds=self.seconds * 0.1)
+
+    def completed(self, now: datetime) -> datetime:
+        """Return when the present run ends, in the future perhaps."""
+        return self._run_queued(now) + timedelta(seconds=self.seconds)
 
     def status(self, now: datetime) -> str:
         """Return the state word."""
-        if now < self.started:
+        if now < self.started(now):
             return QUEUED
-        if now < self.completed or self.outcome.status == STUCK:
+        if now < self.completed(now):
             return RUNNING
-        return self.outcome.status
+        if self._run(now) < self.outcome.errors:
+            return ERROR
+        return RUNNING if self.outcome.status == STUCK else self.outcome.status
 
     def done(self, now: datetime) -> bool:
-        """Whether the present run has ended, well or not."""
-        return self.status(now) not in {QUEUED, RUNNING}
+        """Whether the job has ended, well or not; in ERROR it has not."""
+        return self.status(now) not in {QUEUED, RUNNING, ERROR}
+
+    def message(self, now: datetime) -> str:
+        """Return what the service says of a job that did not end well."""
+        return "" if self.status(now) in {QUEUED, RUNNING, COMPLETED} else self.outcome.message
 
     def expired(self, now: datetime) -> bool:
         """Whether the result is no longer kept."""
-        return self.done(now) and now >= self.completed + KEPT
+        return self.done(now) and now >= self.completed(now) + KEPT
 
     def percent(self, now: datetime) -> int:
         """How much of the present run is over, 0 to 100; a stuck one stays at 99."""
-        if now >= self.completed:
+        if now >= self.completed(now):
             return 99 if self.outcome.status == STUCK else 100
-        if now < self.started:
+        if now < self.started(now):
             return 0
-        return int(100 * (now - self.queued).total_seconds() / self.seconds)
+        return int(100 * (now - self._run_queued(now)).total_seconds() / self.seconds)
 
     def replay(self, now: datetime) -> None:
         """Start again at `now`."""
         if self.status(now) == COMPLETED:
-            self.last_completed = self.completed
+            self.last_completed = self.completed(now)
         self.queued = now
         self.replays += 1
 
@@ -91,6 +112,7 @@ class Job:
         if self.status(now) != COMPLETED:
             return None
         with self._lock:
-            if self._file is None or self._made_at != self.completed:
-                self._file, self._made_at = self.make(self.completed), self.completed
+            completed = self.completed(now)
+            if self._file is None or self._made_at != completed:
+                self._file, self._made_at = self.make(completed), completed
             return self._file

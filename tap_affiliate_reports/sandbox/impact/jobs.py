@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from tap_affiliate_reports.sandbox.impact.job import COMPLETED, Job, Outcome
+from tap_affiliate_reports.sandbox.impact.job import COMPLETED, ERROR, MAX_RETRIES, Job, Outcome
 from tap_affiliate_reports.sandbox.impact.limits import EXPORT, Limits
 from tap_affiliate_reports.sandbox.impact.report import File, Query, Report
 from tap_affiliate_reports.sandbox.impact.wire import Refused
@@ -20,7 +20,7 @@ ENDED = {
     COMPLETED: "CompletedDate",
     "CANCELLED": "CancelledDate",
     "FAILED": "FailedDate",
-    "ERROR": "FailedDate",
+    ERROR: "FailedDate",
 }
 
 Params = dict[str, list[str]]
@@ -89,10 +89,25 @@ class JobBoard:
         return self.limits.exports_today
 
     def fail_next(
-        self, status: str = "FAILED", message: str = "", times: int = 1, report: str | None = None
+        self,
+        status: str = "FAILED",
+        message: str = "",
+        times: int = 1,
+        report: str | None = None,
+        heals_after: int | None = 1,
     ) -> None:
-        """End the next runs (exports and replays) so: any state word, or STUCK for ever running."""
-        self._outcomes.extend([(report, Outcome(status, message))] * times)
+        """End the next jobs (exports and replays) so: any state word, or STUCK for ever running.
+
+        A job in ERROR is run again by the service. It completes after `heals_after` retries; None,
+        or more retries than the service makes, is FAILED in the end.
+        """
+        outcome = Outcome(status, message)
+        if status == ERROR:
+            if heals_after is not None and heals_after <= MAX_RETRIES:
+                outcome = Outcome(COMPLETED, message, heals_after)
+            else:
+                outcome = Outcome("FAILED", message, MAX_RETRIES)
+        self._outcomes.extend([(report, outcome)] * times)
 
     def export(self, report: Report, params: Params, query: Query) -> Job:
         """Return the job of an identical request, or schedule one; both count."""
@@ -167,19 +182,20 @@ class JobBoard:
     def document(self, job: Job) -> dict[str, object]:
         """Tell of a job as the service does: all text, no date is ""."""
         now = self.now()
-        done, file = job.done(now), job.file(now)
+        file = job.file(now)
         well = job.status(now) == COMPLETED
+        started, completed = job.started(now), job.completed(now)
         dates = {
             "CreatedDate": job.created,
-            "StartedDate": job.started if now >= job.started else None,
+            "StartedDate": started if now >= started else None,
             "CompletedDate": job.last_completed,
             "AbandonedDate": None,
             "CancelledDate": None,
             "FailedDate": None,
-            "LastProgressUpdateDate": min(now, job.completed) if now >= job.started else None,
+            "LastProgressUpdateDate": min(now, completed) if now >= started else None,
         }
         if ended := ENDED.get(job.status(now)):
-            dates[ended] = job.completed
+            dates[ended] = completed
         uri = f"{self.base}/Jobs/{job.id}"
         return {
             "Id": job.id,
@@ -188,7 +204,7 @@ class JobBoard:
             "CreatedBy": self.account_sid,
             **{name: self._date(moment) for name, moment in dates.items()},
             "Status": self.word(job, now),
-            "StatusMessage": job.outcome.message if done else "",
+            "StatusMessage": job.message(now),
             "RecordsProcessed": self._records(job, file.records if file else 0) if well else "0",
             "PercentageComplete": str(job.percent(now)),
             "Replayable": str(job.replayable).lower(),
