@@ -135,4 +135,4 @@ class Limits:
     max_exports: int | None = 90
     max_concurrent_jobs: int = 5
     poll_interval: float = 2.0
-    job_timeout: float = 3600.0
+    job_timeout: float = 5400.0

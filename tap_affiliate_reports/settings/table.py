@@ -28,7 +28,7 @@ FLOW = (
     th.Property(
         "job_timeout_seconds",
         th.NumberType(minimum=0),
-        description="A job not done by then is an error (default 3600).",
+        description="A job not done by then is an error (default 5400).",
     ),
     th.Property(
         "max_wait_seconds",

@@ -97,7 +97,7 @@ def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None) -> Limi
         max_exports=max_exports,
         max_concurrent_jobs=int(settings.get("max_concurrent_jobs", 5)),
         poll_interval=float(settings.get("poll_interval_seconds", 2)),
-        job_timeout=float(settings.get("job_timeout_seconds", 3600)),
+        job_timeout=float(settings.get("job_timeout_seconds", 5400)),
     )
 
 
