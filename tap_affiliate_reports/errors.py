@@ -10,7 +10,7 @@ TapError
 │   ├── RateLimited           429 that asks for a longer wait than max_wait_seconds
 │   └── Unavailable           5xx, time-outs and resets, after the last retry
 ├── ExportError               the job for one window did not end well
-│   ├── ExportFailed          FAILED, ERROR, CANCELLED, also when replayed
+│   ├── ExportFailed          FAILED, CANCELLED, also when replayed
 │   ├── ExportTimedOut        not done within job_timeout_seconds
 │   └── UnknownJobState       a state word that the source's table does not have
 ├── FileError                 a result file that can't be taken

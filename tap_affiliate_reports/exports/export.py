@@ -19,7 +19,11 @@ class Step(Enum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    # The job is in error, and the service will run it again.
+    RETRYING = "retrying"
     PAUSED = "paused"
+    # The job is finished; its file is downloaded once there is a slot.
+    FINISHED = "finished"
     DOWNLOADING = "downloading"
     READY = "ready"
     LEFT = "left"
@@ -29,6 +33,9 @@ class Step(Enum):
 
 # Why an export is left whose file is in the warehouse.
 LOADED_BEFORE = "its file is loaded already"
+# Those whose job is polled.
+POLLED = frozenset({Step.RUNNING, Step.RETRYING})
+# Those that take one of the slots.
 UNDER_WAY = frozenset({Step.RUNNING, Step.PAUSED, Step.DOWNLOADING, Step.READY})
 
 
@@ -84,7 +91,7 @@ class Export:
     next_try: float = 0.0
     # Seen running since it was asked for: its file will be fresh whatever dates it shows.
     seen_running: bool = False
-    # Replayed, and the date of the file that the replay is to replace.
+    # Replayed, and the date of the old file, which the job shows until it has a new one.
     replayed: bool = False
     stale_at: datetime | None = None
     take_as_is: bool = False

@@ -1,8 +1,10 @@
 """The export flow: the queue of all exports of a source, and the only loop that sleeps.
 
 They stand in the order in which they will be taken. At most `max_concurrent_jobs` of them are in
-flight or spooled at once. The flow moves when it is asked to: `take` waits for one export, `tick`
-does what is due without waiting. Downloads run beside it.
+flight or spooled at once. A job that the service is retrying gives its slot to others; once it is
+finished, its file waits for a free slot, unless it is the one that is waited for. The flow moves
+when it is asked to: `take` waits for one export, `tick` does what is due without waiting. Downloads
+run beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
 )
 from tap_affiliate_reports.exports.download import Downloads
-from tap_affiliate_reports.exports.export import UNDER_WAY, Export, Limits, ResultFile, Step
+from tap_affiliate_reports.exports.export import POLLED, UNDER_WAY, Export, Limits, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportSource
 from tap_affiliate_reports.exports.polling import Polling
 from tap_affiliate_reports.exports.quota import Quota
@@ -48,6 +50,7 @@ class ExportFlow:
     while_waiting: Callable[[], None] = lambda: None
     _waiting: deque[Export] = field(default_factory=deque)
     _active: list[Export] = field(default_factory=list)
+    _awaited: Export | None = None
     _heartbeat_due: float = 0.0
 
     def __post_init__(self) -> None:
@@ -61,6 +64,7 @@ class ExportFlow:
             self._downloads,
             gives_way=self._planned_goes_first,
             still_needed=lambda: self.exports_needed,
+            has_slot=self._has_slot,
         )
         self._polling = Polling(self.source, self.clock, self.limits, self._steps, self._attempt)
 
@@ -86,7 +90,13 @@ class ExportFlow:
     def take(self, export: Export) -> ResultFile | None:
         """Wait for one export's file; None where it was left as it is. Raises what went wrong."""
         # Of many that are left for the quota, none has anything to wait for.
-        return None if export.is_left else self._wait_for(export)
+        if export.is_left:
+            return None
+        self._awaited = export
+        try:
+            return self._wait_for(export)
+        finally:
+            self._awaited = None
 
     def _wait_for(self, export: Export) -> ResultFile | None:
         while True:
@@ -113,7 +123,9 @@ class ExportFlow:
         for export in list(self._active):
             if export.step is Step.DOWNLOADING and export.landed is not None:
                 self._attempt(export, self._steps.take_landed)
-            elif export.step is Step.PAUSED and now >= export.next_try:
+            elif export.step is Step.FINISHED and self._has_slot(export):
+                self._attempt(export, self._steps.download)
+            elif self._may_replay(export) and now >= export.next_try:
                 self._attempt(export, self._steps.replay)
         self._polling.poll(self._active)
         while self._waiting and self._under_way < self.limits.max_concurrent_jobs:
@@ -140,6 +152,14 @@ class ExportFlow:
     def _under_way(self) -> int:
         return sum(export.step in UNDER_WAY for export in self._active)
 
+    def _has_slot(self, export: Export) -> bool:
+        """Tell whether an export may go on beside the others; one that is waited for always may."""
+        others = self._under_way - (export.step in UNDER_WAY)
+        return export is self._awaited or others < self.limits.max_concurrent_jobs
+
+    def _may_replay(self, export: Export) -> bool:
+        return export.step is Step.PAUSED and self._has_slot(export)
+
     def _begin(self, export: Export) -> None:
         self._active.append(export)
         self._attempt(export, self._steps.start)
@@ -164,8 +184,8 @@ class ExportFlow:
             if self._heartbeat_due:
                 self._log_heartbeat()
             self._heartbeat_due = now + HEARTBEAT
-        due = self._polling.due([e for e in self._active if e.step is Step.RUNNING])
-        due += [export.next_try for export in self._active if export.step is Step.PAUSED]
+        due = self._polling.due([e for e in self._active if e.step in POLLED])
+        due += [export.next_try for export in self._active if self._may_replay(export)]
         pause = max(0.0, min(due, default=now + LONGEST_PAUSE) - now)
         if any(export.step is Step.DOWNLOADING for export in self._active):
             self._downloads.landed.wait(pause)
@@ -174,8 +194,14 @@ class ExportFlow:
 
     def _log_heartbeat(self) -> None:
         waiting = [e for e in self._active if e.step in UNDER_WAY and e.step is not Step.READY]
-        told = ", ".join(f"{e} ({e.percent}%)" for e in waiting)
-        logger.info("waiting for %d jobs: %s", len(waiting), told)
+        line = f"waiting for {len(waiting)} jobs: " + ", ".join(
+            f"{export} ({export.percent}%)" for export in waiting
+        )
+        if retrying := [export for export in self._active if export.step is Step.RETRYING]:
+            names = ", ".join(map(str, retrying))
+            be = "job is" if len(retrying) == 1 else "jobs are"
+            line += f"; {len(retrying)} {be} being retried by the service: {names}"
+        logger.info("%s", line)
 
     # Quota
 

@@ -14,9 +14,13 @@ from tap_affiliate_reports.http import NotReady
 
 
 class JobState(Enum):
-    """What a vendor's word for a job's state means to the flow."""
+    """What a vendor's word for a job's state means to the flow.
+
+    RETRYING is a job whose run failed and that the service itself will run again.
+    """
 
     RUNNING = "running"
+    RETRYING = "retrying"
     READY = "ready"
     FAILED = "failed"
 

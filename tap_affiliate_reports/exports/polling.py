@@ -20,7 +20,7 @@ from tap_affiliate_reports.errors import (
     TapError,
     Unauthorized,
 )
-from tap_affiliate_reports.exports.export import Export, Limits, Step
+from tap_affiliate_reports.exports.export import POLLED, Export, Limits
 from tap_affiliate_reports.exports.job import ExportSource
 from tap_affiliate_reports.exports.steps import Steps
 
@@ -51,14 +51,14 @@ class Polling:
     def poll(self, exports: Iterable[Export]) -> None:
         """Poll those of these exports whose jobs run and are due."""
         now = self.clock.monotonic()
-        running = [export for export in exports if export.step is Step.RUNNING]
+        running = [export for export in exports if export.step in POLLED]
         listed = self._listed(running, now)
         alone = [export for export in running if export not in listed]
         if now >= self._next_look and any(now >= export.next_try for export in listed):
             alone += self._look(listed)
             now = self.clock.monotonic()
         for export in alone:
-            if export.step is Step.RUNNING and now >= export.next_try:
+            if export.step in POLLED and now >= export.next_try:
                 export.asked_alone = now
                 self.attempt(export, self.steps.poll)
 
@@ -105,7 +105,7 @@ class Polling:
             is_over = now >= export.asked + self.limits.job_timeout
             if job is None or is_over or not self.steps.believes(export, job):
                 untold.append(export)
-            elif export.step is Step.RUNNING:  # unless another's judgement ended it
+            elif export.step in POLLED:  # unless another's judgement ended it
                 self.attempt(export, partial(self.steps.judge, job=job))
         return untold
 

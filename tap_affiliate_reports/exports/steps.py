@@ -41,7 +41,8 @@ class Steps:
     """Takes one export a step further; none of them waits.
 
     Before an export that was not planned is spent, `gives_way` may put it behind those that were;
-    `still_needed` is how many exports these will spend.
+    `still_needed` is how many exports these will spend. `has_slot` says whether a file may be
+    downloaded now.
     """
 
     source: ExportSource
@@ -51,6 +52,7 @@ class Steps:
     downloads: Downloads
     gives_way: Callable[[Export], bool]
     still_needed: Callable[[], int]
+    has_slot: Callable[[Export], bool]
 
     def start(self, export: Export) -> None:
         """Look at the job that was noted before, else ask for a new one."""
@@ -117,7 +119,8 @@ class Steps:
 
     def _poll_again(self, export: Export, error: Unavailable) -> None:
         logger.warning("%s: polling failed, the job goes on: %s", export, error)
-        export.step = Step.RUNNING
+        if export.step is not Step.RETRYING:
+            export.step = Step.RUNNING
         self._pause(export)
 
     def judge(self, export: Export, job: ExportJob) -> None:
@@ -128,20 +131,37 @@ class Steps:
         elif job.state is JobState.READY and not export.is_wanted(job):
             export.leave(LOADED_BEFORE)
         elif job.state is JobState.READY and self._may_be_taken(export, job):
-            self._fetch(export, job)
+            export.step = Step.FINISHED
+            if self.has_slot(export):
+                self.download(export)
         elif job.state is JobState.READY and not export.replayed:
             self.replay(export)
-        else:
+        elif job.state is JobState.READY:
             # A job that was replayed may show its old file for a while.
-            export.seen_running = export.seen_running or job.state is JobState.RUNNING
             export.step = Step.RUNNING
             self._pause(export)
+        else:
+            self._wait_for_end(export, job)
+
+    def _wait_for_end(self, export: Export, job: ExportJob) -> None:
+        export.seen_running = True
+        export.stale_at = job.finished_at or export.stale_at
+        if job.state is JobState.RETRYING and export.step is not Step.RETRYING:
+            logger.warning(
+                "%s: job %s is in state %s%s; the service will retry it",
+                export, job.id, job.word, f" ({job.message})" if job.message else "",
+            )  # fmt: skip
+        export.step = Step.RETRYING if job.state is JobState.RETRYING else Step.RUNNING
+        self._pause(export)
 
     def _may_be_taken(self, export: Export, job: ExportJob) -> bool:
-        if export.seen_running or export.take_as_is or not job.id:
+        if export.take_as_is or not job.id:
+            return True
+        is_new = job.finished_at is None or job.finished_at != export.stale_at
+        if is_new and (export.seen_running or export.replayed):
             return True
         if export.replayed:
-            return job.finished_at is None or job.finished_at != export.stale_at
+            return False
         return job.finished_at is not None and export.is_fresh(
             job.finished_at, self.source.server_now()
         )
@@ -149,7 +169,7 @@ class Steps:
     def believes(self, export: Export, job: ExportJob) -> bool:
         """Tell whether a list's word of the job is enough: it may be older than the last poll."""
         if job.state is not JobState.READY or job.finished_at is None:
-            return job.state is JobState.RUNNING
+            return job.state in {JobState.RUNNING, JobState.RETRYING}
         if export.replayed:
             return job.finished_at != export.stale_at
         return export.is_fresh(job.finished_at, self.source.server_now())
@@ -181,7 +201,7 @@ class Steps:
         # A replay that is already running is refused too, so look before giving up.
         job = self.source.poll(before.id)
         moved = job.state is JobState.READY and job.finished_at != before.finished_at
-        if job.state is JobState.RUNNING or moved:
+        if job.state in {JobState.RUNNING, JobState.RETRYING} or moved:
             export.replayed, export.stale_at = True, before.finished_at
             self.judge(export, job)
         elif job.state is JobState.FAILED:
@@ -232,16 +252,18 @@ class Steps:
     def _pause(self, export: Export) -> None:
         waited = self.clock.monotonic() - export.asked
         if waited >= self.limits.job_timeout:
-            job = export.job or ExportJob(export.known_job, JobState.RUNNING)
+            last = export.job or ExportJob(export.known_job, JobState.RUNNING)
             msg = (
-                f"{export}: job {job.id} was not done after {self.limits.job_timeout:g} s "
-                f"(job_timeout_seconds); its last state was {job.word or 'unknown'}"
-                + (f" ({job.message})" if job.message else "")
+                f"{export}: job {last.id} was not done after {self.limits.job_timeout:g} s "
+                f"(job_timeout_seconds); its last state was {last.word or 'unknown'}"
+                + (f" ({last.message})" if last.message else "")
                 + ". The next sync asks for it again"
             )
             raise ExportTimedOut(msg)
         pause = max(self.limits.poll_interval, min(waited / 10, LONGEST_PAUSE))
-        percent, before = export.job.percent if export.job else None, export.percent_seen
+        # The percentage of a job in error is that of the run that failed.
+        job = export.job if export.step is not Step.RETRYING else None
+        percent, before = job.percent if job else None, export.percent_seen
         if percent and percent >= NEARLY_DONE and (before is None or percent > before):
             # Half of what is left to wait, so that its end is seen soon.
             left = waited * (100 - percent) / percent
@@ -250,7 +272,10 @@ class Steps:
         # The last look is at the deadline itself.
         export.next_try = export.asked + min(waited + pause, self.limits.job_timeout)
 
-    def _fetch(self, export: Export, job: ExportJob) -> None:
+    def download(self, export: Export) -> None:
+        """Start to download the file of a finished job."""
+        job = export.job
+        assert job is not None  # noqa: S101 # it is finished
         export.step, export.landed = Step.DOWNLOADING, None
         self.downloads.begin(export, job)
 

@@ -56,6 +56,6 @@ def is_error_document(document: Any) -> bool:
     """Tell an error that came with HTTP 200 from a job whose own state is ERROR: it is named."""
     return (
         isinstance(document, dict)
-        and str(document.get("Status", "")).upper() == "ERROR"
+        and str(document.get("Status", "")).strip().upper() == "ERROR"
         and not (document.get("Id") or document.get("QueuedUri"))
     )

@@ -19,13 +19,14 @@ from tap_affiliate_reports.http import NotReady, disk, remaining
 from tap_affiliate_reports.sources.documents import moment, number, text_of
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 
-# The vendor's words for a job's state.
+# The vendor's words for a job's state. A job in ERROR is not finished: the service runs it again
+# every 15 minutes, up to five times, and only then sets FAILED.
 STATES = {
     "QUEUED": JobState.RUNNING,
     "RUNNING": JobState.RUNNING,
     "COMPLETED": JobState.READY,
     "FAILED": JobState.FAILED,
-    "ERROR": JobState.FAILED,
+    "ERROR": JobState.RETRYING,
     "CANCELLED": JobState.FAILED,
 }
 
