@@ -83,6 +83,7 @@ def meltano(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    run.environment = kept | {"MELTANO_SYS_DIR_ROOT": str(folder)}  # for a process of one's own
     run("install", "extractors", "tap-affiliate-reports")
     run("install", "loaders", "target-duckdb", "target-postgres")
     return run
