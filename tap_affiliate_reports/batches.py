@@ -121,6 +121,7 @@ class BatchFiles:
         try:
             yield
         except Exception as error:  # each kind of storage has its own
+            self._file = None
             # Closed as usual, the part would be committed.
             with contextlib.suppress(Exception):  # the error itself comes out of it again
                 self._open.__exit__(type(error), error, error.__traceback__)

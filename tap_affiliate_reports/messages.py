@@ -37,7 +37,8 @@ class States(StateWriter):
         if line != self._last:
             self._last = line
             self._writer.write_lines(line)
-            self._writer.flush()
+        # The records before it must go out, also where the state did not change.
+        self._writer.flush()
 
 
 class LineWriter(MsgSpecWriter):
@@ -73,7 +74,9 @@ class LineWriter(MsgSpecWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write all lines that are still held back."""
+        """Write all buffered lines."""
+        if not self._block:
+            return
         self.busy = True
         try:
             block, self._block = self._block, bytearray()

@@ -59,7 +59,7 @@ class Sync:
                 self.spool,
                 source.policy.limits,
                 name=source.name,
-                while_waiting=lambda: self.tick(but=source),
+                while_waiting=lambda: self._while_waiting(source),
             )
         return self._flows[source.name]
 
@@ -72,6 +72,11 @@ class Sync:
         except OSError as error:
             msg = f"no folder for temporary files can be made (TMPDIR): {error.strerror or error}"
             raise SettingsError(msg) from None
+
+    def _while_waiting(self, source: Source) -> None:
+        # A job may take an hour, and a loader commits only what it has.
+        self.tap.message_writer.flush()
+        self.tick(but=source)
 
     def tick(self, but: Source | None = None) -> None:
         """Move the queue of every source, but one, without waiting."""

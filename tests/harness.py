@@ -171,9 +171,13 @@ def sync(
     *,
     state: Mapping[str, Any] | None = None,
     catalog: dict[str, Any] | None = None,
+    writer: LineWriter | None = None,
 ) -> Run:
-    """Run one sync in this process and return what came of it; expected errors are kept."""
-    writer = Collector()
+    """Run one sync in this process and return what came of it; expected errors are kept.
+
+    With a writer of one's own, the messages go there.
+    """
+    collector = Collector()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     error: BaseException | None = None
     tap: TapAffiliateReports | None = None
@@ -184,7 +188,7 @@ def sync(
                 state=json.loads(json.dumps(state or {})),
                 catalog=catalog,
                 clock=clock,
-                message_writer=writer,
+                message_writer=writer or collector,
             )
             tap.sync_all()
         except (TapError, Exception) as raised:  # what is raised is a result
@@ -194,7 +198,7 @@ def sync(
                 tap.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-    return Run(writer.messages, error, tap, log)  # type: ignore[arg-type]
+    return Run(collector.messages, error, tap, log)  # type: ignore[arg-type]
 
 
 def discover(config: Mapping[str, Any], clock: FakeClock) -> dict[str, Any]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import io
+import json
+import sys
 from datetime import date, datetime, timedelta
 from typing import Any
+from unittest import mock
 
-from harness import FakeClock, Run, Warehouse, config_for, sync, windows_of
+from harness import FakeClock, Run, Warehouse, config_for, discover, sync, windows_of
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,6 +25,7 @@ from loaders import merged
 from small_source import SmallSource, check_ledger, check_retired
 
 from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.sandbox import Sandbox, close, cut, html_login, reset, status
 
 REPORTS = ("other", "sales")
@@ -58,6 +63,8 @@ class ManySyncs(RuleBasedStateMachine):
         self.source = SmallSource(self.sandbox, self.clock, REPORTS)
         self.warehouse = Warehouse()
         self.state: dict[str, Any] = {}
+        self.jobs_state: dict[str, Any] = {}
+        self.jobs: dict[str, str] = {}
         self.start = date(2026, 11, 5)
         self.settings: dict[str, Any] = {"window": "week", "lookback_days": LOOKBACK}
         self.faults = 0
@@ -169,6 +176,32 @@ class ManySyncs(RuleBasedStateMachine):
         self.keep(run)
         self.cut = False
         self.check_fresh(run)
+
+    @rule()
+    def a_sync_of_jobs_alone(self) -> None:
+        """What the service lists is on stdout, whatever of it is new."""
+        self.sandbox.faults.clear()
+        self.faults = 0
+        config = config_for(self.sandbox, reports=list(REPORTS), START_DATE="2026-10-01")
+        catalog = discover(config, self.clock)
+        for stream in catalog["streams"]:
+            for entry in stream["metadata"]:
+                if entry["breadcrumb"] == []:
+                    entry["metadata"]["selected"] = stream["tap_stream_id"] == "jobs"
+        out = io.BytesIO()
+        stdout = mock.Mock(buffer=out)
+        with mock.patch.object(sys, "stdout", stdout):
+            sync(
+                config, self.clock, state=self.jobs_state, catalog=catalog, writer=LineWriter()
+            ).ok()
+        for line in map(json.loads, out.getvalue().splitlines()):
+            if line["type"] == "RECORD":
+                self.jobs[line["record"]["Id"]] = line["record"]["Status"]
+            elif line["type"] == "STATE":
+                self.jobs_state = line["value"]
+        now = self.clock.now()
+        listed = {job.id: job.status(now) for job in self.sandbox.impact.jobs.values()}
+        assert {job: self.jobs.get(job) for job in listed} == listed
 
     @rule(
         report=st.sampled_from(REPORTS),

@@ -56,6 +56,7 @@ class ReportWindowsStream(AffiliateStream):
         super().__init__(tap, None, NAME, _schema())
         self.primary_keys = KEYS
         self._begun = False
+        self._written = 0
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
@@ -70,3 +71,12 @@ class ReportWindowsStream(AffiliateStream):
             self._begun = True
             self._write_schema_message()
         self._write_record_message(row)
+        self._written += 1
+
+    @override
+    def log_sync_costs(self) -> None:
+        # The framework's own counter sees only what get_records yields.
+        if self._written:
+            with self.get_record_counter() as counter:
+                counter.increment(self._written)
+        super().log_sync_costs()

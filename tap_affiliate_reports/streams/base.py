@@ -110,6 +110,9 @@ class AffiliateStream(Stream):
             self._tap.run.refused(self.source, error)
         except TapError as error:
             self._tap.run.failed(self.name, error)
+        finally:
+            # No STATE need follow that would write the buffered records.
+            self._tap.message_writer.flush()
 
     def _records(
         self, context: Context | None, *, write_messages: bool

@@ -78,8 +78,11 @@ class FileRows:
         lines = self._lines({**self.constants, "_sdc_table_version": version}, bare=True)
         name = f"{self.stream.tap_name}--{self.stream.name}"
         files = BatchFiles(config, name, self.stream.flow.spool, announce)
-        self._in_blocks(lines, files.write)
-        files.finish()
+        try:
+            self._in_blocks(lines, files.write)
+        finally:
+            # Its records are counted, so they are announced also where the rest can't be read.
+            files.finish()
         return lines.unparsed
 
     def _lines(self, constants: Mapping[str, Any], *, bare: bool = False) -> RecordLines:
