@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from tap_affiliate_reports.discovery import Discovery
     from tap_affiliate_reports.tap import TapAffiliateReports
 
+# Enough for a reader of stdout to see the first RECORD and stop the tap.
+SECONDS_TO_STOP = 0.5
+
 
 class Sync:
     """Plans all streams at once, lets each fail alone, and ends with one account of it all."""
@@ -42,6 +45,7 @@ class Sync:
         self.prepared = False
         # Until all streams are planned, their states are half of one run and half of another.
         self.has_planned = False
+        self._exports_begun = False
         self.failures: dict[str, TapError] = {}
         self._flows: dict[str, ExportFlow] = {}
 
@@ -107,7 +111,19 @@ class Sync:
         if not self.tap.has_given_state and not self._is_test:
             # Merged onto an older state, it must say that nothing is loaded.
             self.tap.write_state()
-        self.tick()  # the first jobs run while lists are read
+        if not any(isinstance(s, ListStream) and s.selected for s in self.tap.streams.values()):
+            self.tick()  # the first jobs run while SCHEMA messages are written
+
+    def list_written(self) -> None:
+        """Request the first exports, once a list's records are on stdout, and move the queues.
+
+        `meltano config ... test` stops the tap at the first RECORD, which must cost no export.
+        """
+        if not self._exports_begun:
+            self._exports_begun = True
+            if any(flow.exports_needed for flow in self._flows.values()):
+                self.tap.clock.sleep(SECONDS_TO_STOP)
+        self.tick()
 
     def _prepare_source(self, source: Source) -> None:
         streams = [s for s in self.tap.table_streams if s.source is source and s.selected]

@@ -148,6 +148,19 @@ class TapAffiliateReports(Tap):
             self.register(stream)
 
     @property
+    @override
+    def streams(self) -> dict[str, Stream]:
+        if self._streams is None:
+            # Lists cost nothing, so they come first, in the order of their source.
+            names = [spec.name for source in self.sources for spec in source.lists()]
+            order = {name: place for place, name in enumerate(names)}
+            found = super().streams
+            self._streams = {
+                name: found[name] for name in sorted(found, key=lambda n: order.get(n, len(order)))
+            }
+        return self._streams
+
+    @property
     def table_streams(self) -> list[TableStream]:
         """The streams whose rows come from result files."""
         return [stream for stream in self.streams.values() if isinstance(stream, TableStream)]

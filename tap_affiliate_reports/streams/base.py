@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
-from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib import RecordMessage, StreamMetadata
 
 from tap_affiliate_reports.errors import ENDS_THE_RUN, SettingsError, TapError, Unauthorized
 from tap_affiliate_reports.sources.source import ListSpec, Source
@@ -132,6 +132,7 @@ class ListStream(AffiliateStream):
 
     def __init__(self, tap: TapAffiliateReports, source: Source, spec: ListSpec) -> None:
         self._spec = spec
+        self._is_written = False
         super().__init__(tap, source, spec.name, spec.schema)
         self.primary_keys = spec.primary_keys
         self.replication_key = spec.replication_key
@@ -163,6 +164,21 @@ class ListStream(AffiliateStream):
         """Record that no reload is under way."""
         if self._state is not None:
             self._state.end_reload()
+
+    @override
+    def _records(
+        self, context: Context | None, *, write_messages: bool
+    ) -> Iterator[dict[str, Any]]:
+        yield from super()._records(context, write_messages=write_messages)
+        self._tap.message_writer.flush()
+        if self._is_written:
+            self._tap.run.list_written()
+
+    @override
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        for message in super()._generate_record_messages(record):
+            self._is_written = True
+            yield message
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
