@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_affiliate_reports import settings
+from tap_affiliate_reports import settings, stream_maps
 from tap_affiliate_reports.batches import batch_config, prepare
 from tap_affiliate_reports.errors import (
     ENDS_THE_RUN,
@@ -104,6 +104,7 @@ class Sync:
                 "reload is set to %s: these windows are loaded again in every run until the "
                 "setting is removed", self._reload.text,
             )  # fmt: skip
+        self._check_stream_maps()
         for source in self.tap.sources:
             self._prepare_source(source)
         self.has_planned = True
@@ -113,6 +114,17 @@ class Sync:
             self.tap.write_state()
         if not any(isinstance(s, ListStream) and s.selected for s in self.tap.streams.values()):
             self.tick()  # the first jobs run while SCHEMA messages are written
+
+    def _check_stream_maps(self) -> None:
+        """Fail each stream whose map names a column that it does not have."""
+        bookmarks = self.tap.state.get("bookmarks", {})
+        for stream in self.tap.streams.values():
+            if stream.selected and stream.name in self.tap.mapper.stream_maps:
+                columns = bookmarks.get(stream.name, {}).get("columns") or {}
+                try:
+                    stream_maps.check_names(self.tap.mapper, stream.name, columns)
+                except StreamError as error:
+                    self.failed(stream.name, error)
 
     def list_written(self) -> None:
         """Request the first exports, once a list's records are on stdout, and move the queues.
@@ -126,7 +138,11 @@ class Sync:
         self.tick()
 
     def _prepare_source(self, source: Source) -> None:
-        streams = [s for s in self.tap.table_streams if s.source is source and s.selected]
+        streams = [
+            s
+            for s in self.tap.table_streams
+            if s.source is source and s.selected and s.name not in self.failures
+        ]
         if any(stream.ABORT_AT_RECORD_COUNT == 1 for stream in streams):
             source.check_credentials()
             return

@@ -16,11 +16,11 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib import StateMessage
 
-from tap_affiliate_reports import settings
+from tap_affiliate_reports import settings, stream_maps
 from tap_affiliate_reports.catalog import read_catalog
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
-from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
+from tap_affiliate_reports.errors import LoaderGone, SettingsError, StreamError, TapError
 from tap_affiliate_reports.messages import LineWriter, States
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
@@ -141,11 +141,23 @@ class TapAffiliateReports(Tap):
 
     @override
     def setup_mapper(self) -> None:
-        super().setup_mapper()
-        # A catalog's schema may lack new columns or have old types, the SDK's catalog loses
-        # precision and scale, and its keys are not those of the rows.
-        for stream in self.streams.values():
+        # The framework would register the catalog's streams: those too that are not selected, of
+        # which no column is left for a map, and with a schema that may lack new columns.
+        try:
+            super(Tap, self).setup_mapper()
+        except ConfigValidationError:
+            raise
+        except Exception as error:  # the framework raises many kinds
+            msg = f"stream_maps: {error}"
+            raise SettingsError(msg) from None
+        selected = [stream for stream in self.streams.values() if stream.selected]
+        for stream in selected:
             self.register(stream)
+        if self.mapper.stream_maps_dict:
+            stream_maps.check_aliases(self.mapper, [stream.name for stream in selected])
+            known = {*self.streams, *self.discovery.known}
+            for name in stream_maps.unknown_streams(self.mapper, known):
+                self.logger.warning("stream_maps: there is no stream %r", name)
 
     @property
     @override
@@ -168,7 +180,11 @@ class TapAffiliateReports(Tap):
     def register(self, stream: Stream) -> None:
         """Make the mapper know a stream's schema as it is now."""
         schema = get_selected_schema(stream.name, stream.effective_schema, stream.mask)
-        self.mapper.register_raw_stream_schema(stream.name, schema, stream.primary_keys)
+        try:
+            stream_maps.register(self.mapper, stream.name, schema, stream.primary_keys)
+        except stream_maps.MapError as error:
+            # A schema that changes in the middle of a sync concerns its own stream only.
+            raise (StreamError if self.run.prepared else SettingsError)(str(error)) from None
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tap_affiliate_reports.errors import ENDS_THE_RUN, TapError
 from tap_affiliate_reports.schema import ADDED, Kind, property_schema
 from tap_affiliate_reports.streams.base import AffiliateStream
 
@@ -64,14 +65,21 @@ class ReportWindowsStream(AffiliateStream):
 
     def write(self, row: dict[str, Any]) -> None:
         """Emit one window's row, if this stream is selected."""
-        if not self.selected:
+        if not self.selected or self._tap.run.is_failed(self):
             return
         if not self._begun:
             # The windows of most streams come before this stream's own turn.
             self._begun = True
             self._write_schema_message()
-        self._write_record_message(row)
-        self._written += 1
+        try:
+            self._write_record_message(row)
+        except ENDS_THE_RUN:
+            raise
+        except TapError as error:
+            # The window itself is loaded, so its own stream goes on.
+            self._tap.run.failed(self.name, error)
+        else:
+            self._written += 1
 
     @override
     def log_sync_costs(self) -> None:

@@ -8,11 +8,14 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
+from singer_sdk.helpers._state import reset_state_progress_markers
+from singer_sdk.mapper import SameRecordTransform, StreamMap
 from singer_sdk.singerlib import RecordMessage, StreamMetadata
 
 from tap_affiliate_reports.errors import ENDS_THE_RUN, SettingsError, TapError, Unauthorized
 from tap_affiliate_reports.sources.source import ListSpec, Source
 from tap_affiliate_reports.state import ListState
+from tap_affiliate_reports.stream_maps import row_error
 from tap_affiliate_reports.windows import Reload
 
 if sys.version_info >= (3, 12):
@@ -90,6 +93,20 @@ class AffiliateStream(Stream):
         # The framework's own batches have the columns that are not selected too.
         return None
 
+    @property
+    @override
+    def stream_maps(self) -> list[StreamMap]:
+        if self.name not in self._tap.mapper.stream_maps:
+            # A test of the connection selects all streams.
+            self._tap.register(self)
+        return super().stream_maps
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether a stream map of the user's, or flattening, must see each record."""
+        (first, *more) = self.stream_maps
+        return bool(more) or type(first) is not SameRecordTransform or first.flattening_enabled
+
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
         # The tap tells what ended a stream, and that a test of the connection ends is no error.
@@ -118,6 +135,17 @@ class AffiliateStream(Stream):
         self, context: Context | None, *, write_messages: bool
     ) -> Iterator[dict[str, Any]]:
         yield from super()._sync_records(context, write_messages=write_messages)
+
+    @override
+    def _write_record_message(self, record: Record) -> None:
+        try:
+            super()._write_record_message(record)
+        except TapError:
+            raise
+        except Exception as error:
+            if not self.is_mapped:
+                raise
+            raise row_error(self.name, error) from None
 
     @override
     def log_sync_costs(self) -> None:
@@ -169,7 +197,12 @@ class ListStream(AffiliateStream):
     def _records(
         self, context: Context | None, *, write_messages: bool
     ) -> Iterator[dict[str, Any]]:
-        yield from super()._records(context, write_messages=write_messages)
+        try:
+            yield from super()._records(context, write_messages=write_messages)
+        except Exception:
+            # The bookmark must not move past records that were not written.
+            reset_state_progress_markers(self.stream_state)
+            raise
         self._tap.message_writer.flush()
         if self._is_written:
             self._tap.run.list_written()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata, RecordMessage
 
 from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.errors import ENDS_THE_RUN, TapError
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.messages import LineWriter
@@ -25,6 +25,7 @@ from tap_affiliate_reports.schema import (
 )
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import column_kinds
+from tap_affiliate_reports.stream_maps import row_error
 from tap_affiliate_reports.streams.base import FULL_TABLE, AffiliateStream
 from tap_affiliate_reports.windows import Reload
 
@@ -183,10 +184,21 @@ class TableStream(AffiliateStream):
             )
             if self.config.get("batch_config") and self.is_mapped:
                 self.logger.info("%s: a stream map sees each row: no BATCH files", self.name)
-            for index, record in enumerate(self.get_records(context)):
+            records = cast("Generator[Record, None, None]", self.get_records(context))
+            for index, record in enumerate(records):
                 self._check_max_record_limit(current_record_index=index)
                 if write_messages and self.selected:
-                    self._write_record_message(record)
+                    try:
+                        self._write_record_message(record)
+                    except ENDS_THE_RUN:
+                        raise
+                    except Exception as error:
+                        if not self.is_mapped:
+                            raise
+                        # What loads the file must note that it is not all written.
+                        records.throw(
+                            error if isinstance(error, TapError) else row_error(self.name, error)
+                        )
                 counter.increment()
                 yield record
 
@@ -230,12 +242,6 @@ class TableStream(AffiliateStream):
     def message_writer(self) -> LineWriter:
         """Where messages go."""
         return self._tap.message_writer
-
-    @property
-    def is_mapped(self) -> bool:
-        """Whether a stream map of the user's, or flattening, must see each record."""
-        (first, *more) = self.stream_maps
-        return bool(more) or type(first) is not SameRecordTransform or first.flattening_enabled
 
     def tick(self) -> None:
         """Let the exports that are under way go on."""
