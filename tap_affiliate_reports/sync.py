@@ -23,6 +23,7 @@ from tap_affiliate_reports.errors import (
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.sources.source import Source
+from tap_affiliate_reports.state import column_kinds
 from tap_affiliate_reports.streams import AffiliateStream, ListStream, Span, TableStream
 from tap_affiliate_reports.windows import Reload, last_finished_day
 
@@ -120,7 +121,7 @@ class Sync:
         bookmarks = self.tap.state.get("bookmarks", {})
         for stream in self.tap.streams.values():
             if stream.selected and stream.name in self.tap.mapper.stream_maps:
-                columns = bookmarks.get(stream.name, {}).get("columns") or {}
+                columns = column_kinds(bookmarks.get(stream.name, {}))
                 try:
                     stream_maps.check_names(self.tap.mapper, stream.name, columns)
                 except StreamError as error:
