@@ -12,7 +12,7 @@ from tap_affiliate_reports.schema.columns import Column, Kind
 from tap_affiliate_reports.schema.values import Unreadable, parser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterator, Sequence
+    from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
     from datetime import tzinfo
 
     RowParser = Callable[[Sequence[str]], tuple[dict[str, Any], dict[str, str] | None]]
@@ -44,25 +44,8 @@ def match_header(header: Sequence[str], columns: Sequence[Column]) -> HeaderMatc
     name has the same letters; two different signs never match.
     """
     pairs = dict(_equal_names(header, columns))
-    names = [_Name.of(name) for name in header]
-    sources = [_Name.of(column.source) for column in columns]
-    taken = set(pairs.values())
-    open_names = _places(names, pairs)
-    open_sources = _places(sources, taken)
-    for key in open_names.keys() & open_sources.keys():
-        places, numbers = open_names[key], open_sources[key]
-        # Different names that are alike could be matched in any order, so none is.
-        if len({header[p] for p in places}) == len({columns[n].source for n in numbers}) == 1:
-            pairs.update(zip(places, numbers, strict=False))
-    taken = set(pairs.values())
-    with_letters = _by_letters(names)
-    for letters, numbers in _by_letters(sources).items():
-        places = with_letters.get(letters, [])
-        if len(places) == len(numbers) == 1:
-            (place,), (number,) = places, numbers
-            is_one_sided = not names[place].signs or not sources[number].signs
-            if is_one_sided and place not in pairs and number not in taken:
-                pairs[place] = number
+    if len(pairs) < min(len(header), len(columns)):
+        pairs.update(_alike_names(header, columns, pairs))
     taken = set(pairs.values())
     return HeaderMatch(
         found=[(index, columns[pairs[index]]) for index in sorted(pairs)],
@@ -157,6 +140,33 @@ def _equal_names(header: Sequence[str], columns: Sequence[Column]) -> Iterator[t
     for index, name in enumerate(header):
         if numbers := waiting.get(name):
             yield index, numbers.popleft()
+
+
+def _alike_names(
+    header: Sequence[str], columns: Sequence[Column], equal: Mapping[int, int]
+) -> dict[int, int]:
+    """Return the pairs of index and number that are left once the equal ones are known."""
+    pairs = dict(equal)
+    names = [_Name.of(name) for name in header]
+    sources = [_Name.of(column.source) for column in columns]
+    taken = set(pairs.values())
+    open_names = _places(names, pairs)
+    open_sources = _places(sources, taken)
+    for key in open_names.keys() & open_sources.keys():
+        places, numbers = open_names[key], open_sources[key]
+        # Different names that are alike could be matched in any order, so none is.
+        if len({header[p] for p in places}) == len({columns[n].source for n in numbers}) == 1:
+            pairs.update(zip(places, numbers, strict=False))
+    taken = set(pairs.values())
+    with_letters = _by_letters(names)
+    for letters, numbers in _by_letters(sources).items():
+        places = with_letters.get(letters, [])
+        if len(places) == len(numbers) == 1:
+            (place,), (number,) = places, numbers
+            is_one_sided = not names[place].signs or not sources[number].signs
+            if is_one_sided and place not in pairs and number not in taken:
+                pairs[place] = number
+    return pairs
 
 
 def _places(names: Sequence[_Name], taken: Container[int]) -> dict[_Name, list[int]]:
