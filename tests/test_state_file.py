@@ -208,7 +208,7 @@ class TestGivenToTheTap:
         own = {"api_key": "sandbox-key", "api_url": sandbox.base_url("hienergy")}
         config = {"start_date": "2026-09-10", "hienergy": own}
         kept = sync(config, clock).ok().state
-        kept["bookmarks"]["deals_excel"]["columns"]["only_in_state"] = "integer"
+        kept["bookmarks"]["deals_excel"]["columns"].append(["only_in_state", "integer"])
         run = sync(config, clock, state=wrap(kept)).ok()
         found = run.schema("deals_excel")["schema"]["properties"]
         assert found["only_in_state"]["type"] == ["integer", "null"]

@@ -46,7 +46,7 @@ def loaded_before(
         for left in (0, 1):
             if left:
                 # The last day of the last program was not loaded.
-                del state["bookmarks"]["bench"]["partitions"][-1]["windows"][str(LAST)]
+                del state["bookmarks"]["bench"]["partitions"][-1]["windows"][-1]
             path.write_text(json.dumps(state))
             walls.append(
                 median(sync(sandbox, config, "--state", path).seconds for _ in range(runs))
@@ -75,20 +75,32 @@ def _state(
     return {
         "bookmarks": {
             "bench": {
-                "fingerprint": {
-                    "window": "day",
-                    "timezone": "America/New_York",
-                    "program_ids": config["impact"]["program_ids"],
-                },
+                "form": 2,
+                "fingerprint": json.dumps(
+                    {
+                        "window": "day",
+                        "timezone": "America/New_York",
+                        "program_ids": config["impact"]["program_ids"],
+                    }
+                ),
                 "partitions": [
                     {
                         "context": {"_program_id": program},
                         "replication_key": "_window_end",
                         "replication_key_value": str(LAST),
-                        "windows": {
-                            day: {"end": day, "rows": 3, "refreshed_at": "2026-11-20T03:04:05Z"}
+                        "windows": [
+                            {
+                                "slot": day,
+                                "start": day,
+                                "end": day,
+                                "rows": 3,
+                                "refreshed_at": "2026-11-20T03:04:05Z",
+                                "job": f"{program}-{day}",
+                                "unfinished": False,
+                                "reload_after": None,
+                            }
                             for day in days
-                        },
+                        ],
                     }
                     for program in config["impact"]["program_ids"]
                 ],
