@@ -92,9 +92,9 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     """Merge objects key by key, as Meltano does; any other value of `above` replaces the old."""
     merged = dict(below)
     for key, value in above.items():
-        if isinstance(value, dict):
-            old = merged.get(key)
-            merged[key] = _merge(old if isinstance(old, dict) else {}, value)
-        else:
+        old = merged.setdefault(key, {} if isinstance(value, dict) else value)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[key] = _merge(old, value)
+        elif value != {}:  # Meltano keeps what an empty object would replace
             merged[key] = value
     return merged

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness import FakeClock, config_for, sync
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from meltano.core.state_store import MeltanoState
 
@@ -63,6 +63,9 @@ class TestUnwrap:
         assert document == before, "what was given is not changed"
 
     @given(states | st.just({}), states | st.just({}))
+    @example({"bookmarks": {"a": {"rows": None}}}, {"bookmarks": {"a": {"rows": {}}}})
+    @example({"bookmarks": {"a": {"rows": None}}}, {"bookmarks": {"a": {"rows": {"b": 1}}}})
+    @example({"bookmarks": {"a": {"rows": {"b": 1}}}}, {"bookmarks": {"a": {"rows": None}}})
     def test_partial_state_is_merged_as_meltano_does(
         self, completed: dict[str, Any], partial: dict[str, Any]
     ) -> None:
@@ -70,8 +73,8 @@ class TestUnwrap:
         meltano = MeltanoState.from_json("dev:tap-to-target", json.dumps(stored))
         try:
             merged = json.loads(meltano.json_merged())
-        except AttributeError:
-            # Meltano can't merge an object onto a scalar.
+        except (AttributeError, TypeError):
+            # Meltano can't merge an object with something in it onto a scalar.
             unwrap(stored)
         else:
             assert unwrap(stored) == merged["singer_state"]
