@@ -194,6 +194,16 @@ def check_readme_query(warehouse: Path) -> None:
     ]
 
 
+def test_meltano_tests_the_configuration_without_an_export(meltano: Callable[..., str]) -> None:
+    with running(Days()) as sandbox:
+        said = meltano(
+            "config", "test", "tap-affiliate-reports",
+            **environment("TAP_AFFILIATE_REPORTS_", sandbox),
+        )  # fmt: skip
+        assert "Plugin configuration is valid" in said
+        assert sandbox.impact.exports == []
+
+
 def test_the_lists_land_in_postgres_too(
     meltano: Callable[..., str], postgres_server: Postgres
 ) -> None:
