@@ -195,8 +195,8 @@ def test_what_was_counted_is_written_however_the_run_ends(
         whole = ListStream.get_records
 
         def broken(self: ListStream, context: Any) -> Any:
-            yield from whole(self, context)
-            if self.name == "reports":
+            for record in whole(self, context):
+                yield record
                 raise ZeroDivisionError
 
         monkeypatch.setattr(ListStream, "get_records", broken)
