@@ -190,7 +190,7 @@ def plan(
     *,
     everything: bool = False,
 ) -> Plan:
-    """Decide for every window requested, and for loaded ones outside of them that are to reload.
+    """Decide for every window requested, and for others that are unfinished or to be reloaded.
 
     A slot once loaded never shrinks. `new` is in order of date, `refresh` longest unrefreshed
     first. `everything` loads all slots again.
@@ -216,6 +216,12 @@ def plan(
             left_alone += 1
     requested = {window.slot for window in windows}
     for slot, entry in ledger.items():
-        if slot not in requested and entry.reload_after and entry.refreshed_at:
-            refresh.append((entry.refreshed_at, Window(slot, entry.start, entry.end)))
+        window = Window(slot, entry.start, entry.end)
+        if slot in requested or not (entry.refreshed_at or entry.rows):
+            continue
+        if entry.unfinished or entry.refreshed_at is None:
+            new.append(window)  # the warehouse holds a part of it
+        elif entry.reload_after:
+            refresh.append((entry.refreshed_at, window))
+    new.sort()
     return Plan(new, [window for _, window in sorted(refresh)], left_alone)

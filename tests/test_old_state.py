@@ -171,3 +171,47 @@ def test_hienergy_files_that_are_loaded_are_not_loaded_again(
     clock.advance(days=1)
     run = sync(old.config, clock, state=state).ok()
     assert {row["_export_id"] for row in run.records(CSV)} == {new.id}
+
+
+def test_a_reload_of_hienergy_rows_that_had_no_account_label_is_refused(
+    sandbox: Sandbox, clock: FakeClock
+) -> None:
+    sandbox.hienergy.exports.clear()
+    old = Old("hienergy", sandbox)
+    run = sync({**old.config, "reload": "all"}, clock, state=old.state)
+    assert "_account" in str(run.error)
+    assert run.records(CSV) == []
+    labelled = copy.deepcopy(old.config)
+    labelled["hienergy"]["account"] = "mine"
+    sync({**labelled, "reload": "all"}, clock, state=old.state).ok()
+
+
+def test_what_a_merge_left_beside_the_windows_is_not_loaded_beside_them(
+    sandbox: Sandbox, clock: FakeClock
+) -> None:
+    source = SmallSource(sandbox, clock, ("sales",))
+    old = Old("report", sandbox)
+    own = old.state["bookmarks"]["sales"]
+    entry = {"end": "2026-10-25", "rows": 9, "refreshed_at": "2026-11-01T00:00:00Z"}
+    own["windows"]["2026-10-19"] = {**entry, "start": "2026-10-20"}
+    old.config["reload"] = "all"
+    clock.advance(hours=1)
+    run = sync(old.config, clock, state=old.state).ok()
+    old.loader.load(run.messages)
+    assert "2026-10-19" not in run.windows("sales")
+    assert shown(old.loader) == Counter(source.at("sales", clock.now(), START, date(2026, 11, 18)))
+
+
+def test_windows_and_partitions_that_a_merge_left_together_are_both_retired(
+    sandbox: Sandbox, clock: FakeClock
+) -> None:
+    source = SmallSource(sandbox, clock, ("sales",))
+    old = Old("report", sandbox)
+    own = old.state["bookmarks"]["sales"]
+    programs = STATES["programs"]["state"]["bookmarks"]["sales"]
+    own["partitions"] = copy.deepcopy(programs["partitions"])
+    own["fingerprint"] = programs["fingerprint"]
+    clock.advance(hours=1)
+    run = sync({**old.config, "reload": "all"}, clock, state=old.state).ok()
+    old.loader.load(run.messages)
+    assert shown(old.loader) == Counter(source.at("sales", clock.now(), START, date(2026, 11, 18)))

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness import FakeClock, Run, config_for, sync
+from harness import FakeClock, Run, config_for, discover, sync
 from loaders import Loader, merged
-from other_sources import CSV, add, config_of
+from other_sources import CSV, REPORT, add, config_of, put, put_all
 from small_source import SmallSource
 
 from tap_affiliate_reports.errors import TapError
@@ -478,3 +478,144 @@ class TestListsAndFiles:
             rest = sync(config, clock, state=merged(states[:count], before.state)).ok()
             loaded |= {row["_export_id"] for row in rest.records(CSV)}
             assert loaded == {one.id for one in made}, count
+
+
+class TestWhatIsLeftOver:
+    """What an interrupted run left behind is repaired, whatever the settings are by then."""
+
+    def test_a_window_cut_half_way_is_repaired_though_the_start_date_passed_it(
+        self, source: SmallSource, config: dict[str, Any], clock: FakeClock
+    ) -> None:
+        daily = having(config, window="day", START_DATE="2026-11-10")
+        loader = Loader()
+        first = sync(daily, clock).ok()
+        loader.load(first.messages)
+        source.put("sales", date(2026, 11, 10), ["1", "2", "3"])
+        clock.advance(days=1)
+        second = sync(daily, clock, state=first.state).ok()
+        cut = next(
+            place
+            for place, message in enumerate(second.messages)
+            if message["type"] == "RECORD" and message["record"].get("Day") == "2026-11-10"
+        )
+        arrived = second.messages[: cut + 1]
+        loader.load(arrived)
+        (*_, state) = [m["value"] for m in arrived if m["type"] == "STATE"]
+        later = having(daily, START_DATE="2026-11-11")
+        loader.load(sync(later, clock, state=state).ok().messages)
+        assert shown(loader) == there(source, clock, date(2026, 11, 10))
+
+    def test_a_full_table_run_that_was_killed_leaves_no_bookmark_of_the_user(
+        self, source: SmallSource, config: dict[str, Any], clock: FakeClock
+    ) -> None:
+        catalog = discover(config, clock)
+        for stream in catalog["streams"]:
+            if stream["tap_stream_id"] == "sales":
+                stream["replication_method"] = "FULL_TABLE"
+        november = having(config, START_DATE="2026-11-01")
+        loader = Loader()
+        first = sync(november, clock).ok()
+        loader.load(first.messages)
+        october = having(config, START_DATE="2026-10-05", END_DATE="2026-10-31", max_exports=0)
+        stopped = sync(october, clock, state=first.state, catalog=catalog)
+        loader.load(stopped.messages)
+        rest = sync(config, clock, state=stopped.state).ok()
+        loader.load(rest.messages)
+        assert shown(loader) == there(source, clock)
+
+    def test_a_row_that_a_filter_leaves_out_retires_the_old_row_in_its_place(
+        self, source: SmallSource, config: dict[str, Any], clock: FakeClock
+    ) -> None:
+        config = {**config, "stream_maps": {"sales": {"__filter__": "Day != '2026-10-10'"}}}
+        loader = Loader(honours_versions=False)
+        first = sync(config, clock).ok()
+        loader.load(first.messages)
+        source.put("sales", date(2026, 10, 7), ["1", "2", "3", "4"])
+        clock.advance(hours=1)
+        changed = having(config, report_options={"sales": {"filters": {"A": ["1"]}}}, RELOAD="all")
+        loader.load(sync(changed, clock, state=first.state).ok().messages)
+        rows = there(source, clock)
+        assert shown(loader) == Counter({r: n for r, n in rows.items() if r[1] != "2026-10-10"})
+
+    def test_primary_keys_set_while_a_reload_is_under_way_give_no_row_a_null_key(
+        self, source: SmallSource, config: dict[str, Any], clock: FakeClock
+    ) -> None:
+        loader = Loader()
+        first = sync(config, clock).ok()
+        loader.load(first.messages)
+        weekly = having(config, window="week", RELOAD="all")
+        short = sync(having(weekly, max_exports=1), clock, state=first.state)
+        loader.load(short.messages)
+        keyed = having(weekly, report_options={"sales": {"primary_keys": ["Action_Id"]}})
+        loader.load(sync(keyed, clock, state=short.state).ok().messages)
+        assert shown(loader) == there(source, clock)
+
+    @pytest.mark.parametrize("text", ["2026-10-10", "all"])
+    def test_a_reload_that_is_through_is_begun_again_when_it_is_asked_for_again(
+        self, sandbox: Sandbox, source: SmallSource, config: dict[str, Any], clock: FakeClock,
+        text: str,
+    ) -> None:  # fmt: skip
+        first = sync(config, clock).ok()
+        state = copy.deepcopy(first.state)
+        state["bookmarks"]["gone"] = {"replication_key_value": "2026-11-01"}
+        clock.advance(hours=1)
+        failed = sync(having(config, RELOAD=text), clock, state=state)
+        assert "2026-10-01" in slots(failed)
+        assert isinstance(failed.error, TapError), "a report that is gone fails every run"
+        clock.advance(days=1)
+        plain = sync(config, clock, state=failed.state)
+        clock.advance(days=30)
+        again = sync(having(config, RELOAD=text), clock, state=plain.state)
+        assert "2026-10-01" in slots(again)
+
+    def test_other_days_asked_for_half_way_lose_none_of_the_first_files(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        sandbox.hienergy.exports.clear()
+        now = clock.now()
+        made = [
+            add(sandbox, CSV, f"file {ago}", completed_at=now - timedelta(days=ago))
+            for ago in (12, 9, 8)
+        ]
+        config = config_of(sandbox, date(2026, 10, 1), hienergy={})
+        run = sync(config, clock).ok()
+        reload = sync({**config, "reload": "2026-11-10/2026-11-11"}, clock, state=run.state).ok()
+        halves = [
+            message["value"]
+            for message in reload.messages
+            if message["type"] == "STATE"
+            and len(message["value"]["bookmarks"][CSV].get("reloaded", ())) == 1
+        ]
+        other = sync({**config, "reload": "2026-11-07"}, clock, state=halves[0]).ok()
+        loaded = {row["_export_id"] for row in other.records(CSV)}
+        assert {made[0].id, made[2].id} <= loaded
+
+    def test_files_past_the_end_date_hold_no_reload_open(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        sandbox.hienergy.exports.clear()
+        now = clock.now()
+        for ago in (9, 1):
+            add(sandbox, CSV, f"file {ago}", completed_at=now - timedelta(days=ago))
+        config = {**config_of(sandbox, date(2026, 10, 1), hienergy={}), "end_date": "2026-11-15"}
+        run = sync(config, clock).ok()
+        reload = sync({**config, "reload": "2026-11-10"}, clock, state=run.state).ok()
+        assert len(reload.records(CSV)) == 3
+        assert reload.state["bookmarks"][CSV]["reload"] is None
+
+    def test_an_empty_file_of_a_window_that_was_not_named_is_refused(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        put_all(sandbox, START, 60)
+        config = config_of(sandbox, START, instal={"lookback_days": 90})
+        state = copy.deepcopy(sync(config, clock).ok().state)
+        state["bookmarks"][REPORT]["reload"] = "all"
+        for window in state["bookmarks"][REPORT]["windows"]:
+            window["reload_after"] = "2026-11-19T16:00:00Z"
+        for day in range(5, 32):
+            put(sandbox, date(2026, 10, day), [])
+        clock.advance(days=1)
+        run = sync({**config, "reload": "2026-11-05"}, clock, state=state)
+        assert "2026-10-05..2026-10-31" in str(run.error)
+        assert "is empty where" in str(run.error)
+        assert not [row for row in run.records(REPORT) if row["_deleted"]]

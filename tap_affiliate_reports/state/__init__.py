@@ -34,7 +34,8 @@ A stream of finished files (`FileLedger`) has, beside form, columns, reload and 
     {"loaded": [["1794877200", "2026-11-17T01:01:00Z"]],  # ids near the bookmark; null: not known
      "start": "2026-09-10T00:00:00Z",        # all files since then are loaded, up to the bookmark
      "reload_from": null, "reload_until": null,           # files finished between are loaded again
-     "reloaded": []}                         # those of them that are loaded again already
+     "reloaded": [],                         # those of them that are loaded again already
+     "old_account": null}                    # the `_account` of rows of 0.1.0, or null
 
 A list (`ListState`) has form, reload and the bookmark.
 

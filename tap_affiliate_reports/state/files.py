@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tap_affiliate_reports.errors import StreamError
-from tap_affiliate_reports.state.stream_state import FORM
+from tap_affiliate_reports.state import version_0_1
+from tap_affiliate_reports.state.stream_state import FORM, column_kinds
 from tap_affiliate_reports.state.timestamps import from_optional, to_optional, to_timestamp
 
 # A file may be listed a while after it was finished, so this much is looked at again.
@@ -23,9 +24,14 @@ class FileLedger:
     `reload_from` and `reload_until` count as loaded only if they are in `reloaded`.
     """
 
-    def __init__(self, state: MutableMapping[str, Any], start: datetime) -> None:
+    def __init__(
+        self, state: MutableMapping[str, Any], start: datetime, old_account: str | None = None
+    ) -> None:
         self.state = state
         self.start = start
+        # The label of rows that version 0.1.0 loaded; null where there are none.
+        is_old = bool(state.get("loaded")) and version_0_1.is_old(state)
+        self.old_account = old_account if is_old else state.get("old_account")
         try:
             loaded = _pairs(state.get("loaded"))
             self.bookmark = from_optional(_text(state, "replication_key_value"))
@@ -54,9 +60,12 @@ class FileLedger:
 
     def adopt(self) -> None:
         """Write the ledger into the state, with every key of the present form."""
-        columns, under_way = self.state.get("columns"), self.state.get("reload")
+        columns = [[name, kind.value] for name, kind in column_kinds(self.state).items()]
+        under_way = self.state.get("reload")
         self.state.clear()
-        self.state.update(form=FORM, columns=columns, reload=under_way)
+        self.state.update(
+            form=FORM, columns=columns, reload=under_way, old_account=self.old_account
+        )
         self._write()
 
     def forget(self) -> None:
@@ -66,8 +75,13 @@ class FileLedger:
         self._look()
 
     def request_reload(self, since: datetime, until: datetime) -> None:
-        """Count the files finished from one moment on, and before another, as not loaded."""
-        self.reload_from, self.reload_until, self.reloaded = since, until, set()
+        """Count the files finished from one moment on, and before another, as not loaded.
+
+        A reload that is under way goes on with these: what lies between the two is loaded too.
+        """
+        self.reload_from = min(since, self.reload_from or since)
+        self.reload_until = max(until, self.reload_until or until)
+        self.reloaded = set()
         self._look()
 
     def end_reload(self) -> None:
@@ -79,6 +93,12 @@ class FileLedger:
     def is_reloading(self) -> bool:
         """Whether files are to be loaded again."""
         return self.reload_from is not None
+
+    def is_reloaded_but(self, held_back: datetime | None) -> bool:
+        """Whether a reload has nothing left to load but what is held back from a moment on."""
+        return self.reload_until is not None and (
+            held_back is None or held_back >= self.reload_until
+        )
 
     def is_loaded(self, export: str, finished_at: datetime) -> bool:
         """Whether a finished file is loaded; one from before `covered` only if it is recorded."""

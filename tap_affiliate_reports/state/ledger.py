@@ -61,6 +61,10 @@ class Ledger:
         if self.replication_key and (bookmark is None or day > bookmark):
             self.state["replication_key_value"] = day.isoformat()
 
+    def forget_bookmark(self) -> None:
+        """Count no day as complete."""
+        self.state["replication_key_value"] = None
+
     def reopen(self, slot: date) -> None:
         """Mark a window as unfinished: its rows are not known to be there any more."""
         self._write(slot, replace(self.windows[slot], unfinished=True))

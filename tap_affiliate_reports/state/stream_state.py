@@ -59,7 +59,8 @@ class StreamState:
 
     def ledgers_before(self) -> dict[str, Ledger]:
         """Return the ledgers as they were, by program, "" where there are no partitions."""
-        parts = self._partitions or ({"": self._part(None)} if self._windows else {})
+        # A merge by Meltano may have left both.
+        parts = {**self._partitions, **({"": self._part(None)} if self._windows else {})}
         return {program: Ledger(dict(part), None) for program, part in parts.items()}
 
     def forget_windows(self) -> None:

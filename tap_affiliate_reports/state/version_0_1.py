@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 from tap_affiliate_reports.state.timestamps import from_timestamp
+from tap_affiliate_reports.windows import windows as slots
 
 
 def is_old(state: Mapping[str, Any]) -> bool:
@@ -21,25 +22,27 @@ def converted(state: Mapping[str, Any], dump_fingerprint: Any) -> dict[str, Any]
     # Merged onto an older state, a pending version stood beside windows of the version before.
     since = _moment(version) if pending and version else None
     fingerprint = state.get("fingerprint")
+    size = (fingerprint or {}).get("window")
     return {
         "fingerprint": dump_fingerprint(fingerprint) if fingerprint is not None else "",
         "columns": [[name, kind] for name, kind in (state.get("columns") or {}).items()],
         "version": version,
         "version_pending": pending,
         "replication_key_value": state.get("replication_key_value"),
-        "windows": _windows(state.get("windows"), since),
+        "windows": _windows(state.get("windows"), since, size),
         "partitions": [
             {
                 "context": partition["context"],
                 "replication_key_value": partition.get("replication_key_value"),
-                "windows": _windows(partition.get("windows"), since),
+                "windows": _windows(partition.get("windows"), since, size),
             }
             for partition in state.get("partitions") or ()
         ],
     }
 
 
-def _windows(windows: Any, since: datetime | None) -> list[dict[str, Any]]:
+def _windows(windows: Any, since: datetime | None, size: str | None) -> list[dict[str, Any]]:
+    """Return the windows, without those of another size that a merge left beside them."""
     if windows is None:
         return []
     return [
@@ -49,7 +52,12 @@ def _windows(windows: Any, since: datetime | None) -> list[dict[str, Any]]:
             "unfinished": bool(entry.get("unfinished")) or _is_older(entry, since),
         }
         for slot, entry in windows.items()
+        if size is None or _is_slot(date.fromisoformat(slot), size)
     ]
+
+
+def _is_slot(day: date, size: str) -> bool:
+    return next(slots(size, day, day)).slot == day
 
 
 def _is_older(entry: Mapping[str, Any], since: datetime | None) -> bool:

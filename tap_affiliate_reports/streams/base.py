@@ -174,7 +174,9 @@ class ListStream(AffiliateStream):
         state = self._state = ListState(self.stream_state, self.replication_key)
         if self.replication_method == FULL_TABLE:
             state.forget()
-        if reload is not None:
+        if reload is None:
+            state.end_reload()
+        else:
             state.request_reload(reload)
         self._bookmark = state.bookmark
 

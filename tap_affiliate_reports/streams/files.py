@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_affiliate_reports.errors import DamagedFile, FileError, TapError, Unauthorized
+from tap_affiliate_reports.errors import DamagedFile, FileError, StreamError, TapError, Unauthorized
 from tap_affiliate_reports.exports.download import download_whole
 from tap_affiliate_reports.exports.export import LOADED_BEFORE, Export, ResultFile
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
@@ -21,7 +21,7 @@ from tap_affiliate_reports.state import FileLedger, to_timestamp
 from tap_affiliate_reports.streams.base import FULL_TABLE
 from tap_affiliate_reports.streams.file_rows import FileRows
 from tap_affiliate_reports.streams.table import Span, TableStream
-from tap_affiliate_reports.windows import Reload, day_end
+from tap_affiliate_reports.windows import day_end
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -105,10 +105,10 @@ class FilesStream(TableStream):
     def plan(self, span: Span) -> list[Export]:
         start = datetime.combine(span.start, time.min, tzinfo=self.source.zone)
         state = self.get_context_state(None)
-        self._ledger = FileLedger(state, start)
+        self._ledger = FileLedger(state, start, self.source.old_account)
         if self.replication_method == FULL_TABLE:
             self._ledger.forget()
-        self._request_reload(span.reload)
+        self._request_reload(span)
         self._ledger.adopt()
         finished = self.spec.finished(self._ledger.since)
         self._held_back = min(finished.waiting, default=None)
@@ -143,12 +143,24 @@ class FilesStream(TableStream):
             )
         return self.exports
 
-    def _request_reload(self, reload: Reload | None) -> None:
-        if reload is None or self.reload == reload.text:
-            return  # nothing is requested, or its reload is under way
+    def _request_reload(self, span: Span) -> None:
+        reload = span.reload
+        if reload is None:
+            if not self._ledger.is_reloading:
+                self.stream_state["reload"] = None
+            return
+        if self.reload == reload.text:
+            return  # it is under way
+        if self._ledger.old_account not in {None, self.source.account}:
+            msg = (
+                f"{self.name}: rows that version 0.1.0 loaded have _account "
+                f"{self._ledger.old_account!r}, and loading their files again would double them. "
+                "Delete these rows and run once with --full-refresh"
+            )
+            raise StreamError(msg)
         self.stream_state["reload"] = reload.text
         if reload.first is None or reload.last is None:
-            self._ledger.forget()
+            self._ledger.request_reload(self._ledger.start, span.now)
         else:
             first = datetime.combine(reload.first, time.min, tzinfo=self.source.zone)
             self._ledger.request_reload(first, day_end(reload.last, self.source.zone))
@@ -221,7 +233,7 @@ class FilesStream(TableStream):
         for problem in self._problems:
             self._tap.run.failed(self.name, problem)
         is_whole = not self._tap.run.is_failed(self) and not self.totals.left
-        is_reloaded = is_whole and self._ledger.is_reloading and self._held_back is None
+        is_reloaded = is_whole and self._ledger.is_reloaded_but(self._held_back)
         if is_reloaded:
             self._ledger.end_reload()
         if (is_whole and self._ledger.mark_covered()) or is_reloaded:

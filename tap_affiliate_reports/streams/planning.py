@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,8 @@ class Planner:
         ):
             before = {**before, "timezone": now["timezone"]}
         changed = _changes(before, now) if before is not None else ""
+        if state.is_old_form and "_program_id" in now.get("primary_keys", ()):
+            changed = changed or "_program_id: '' -> 'all', a key"
         if before is not None and changed and not (reload and reload.is_all):
             raise StreamError(self._refusal(before, now, changed))
         if changed and before is not None:
@@ -102,6 +105,7 @@ class Planner:
         elif state.is_old_form and not self.stream.report.options.primary_keys:
             old = list(self._former_windows(now))
             state.former = [one for one in old if one.program == OLD_ALL_PROGRAMS]
+        state.former = map(self._rekeyed, state.former)
         programs = self.stream.source.policy.programs
         state.adopt(now, self.stream.replication_key, programs)
 
@@ -145,6 +149,16 @@ class Planner:
                     retire_first=not has_own_keys and (is_old_key or not keeps_keys),
                 )
 
+    def _rekeyed(self, former: FormerWindow) -> FormerWindow:
+        """Return a former window with the keys of its rows beside those of the stream now."""
+        has_own_keys = bool(self.stream.report.options.primary_keys)
+        if former.rows and has_own_keys and former.keys is None:
+            return replace(former, keys=KEYS, retire_first=True)
+        if former.keys == KEYS and not has_own_keys:
+            is_old_key = former.program == OLD_ALL_PROGRAMS
+            return replace(former, keys=None, retire_first=is_old_key)
+        return former
+
     def _days(self) -> tuple[date, date]:
         """Return the days to load: those of the span, and of former windows that have some."""
         start, end = self.span.start, self.span.end
@@ -163,13 +177,31 @@ class Planner:
 
     def _request_reload(self) -> None:
         reload, state = self.span.reload, self.state
-        if reload is None or state.reload == reload.text:
-            return  # nothing is requested, or its reload is under way
+        if reload is None:
+            if not self._is_reloading():
+                state.reload = None
+            return
+        if state.reload == reload.text:
+            return  # it is under way
         state.reload = reload.text
         for ledger in state.ledgers.values():
             for slot, entry in list(ledger.windows.items()):
-                if reload.touches(entry.start, entry.end):
+                # A window that was only begun is loaded in any case.
+                is_there = entry.refreshed_at or entry.rows
+                if is_there and reload.touches(entry.start, entry.end):
                     ledger.request_reload(slot, self.span.now)
+
+    def _is_reloading(self) -> bool:
+        """Whether windows are still to be loaded again, or old rows to be retired for them."""
+        start, end = self.span.start, self.span.end
+        return any(
+            not one.retire_first and (one.is_snapshot or one.touches(start, end))
+            for one in self.state.former
+        ) or any(
+            entry.reload_after
+            for ledger in self.state.ledgers.values()
+            for entry in ledger.windows.values()
+        )
 
     def _settle_ledger(self, partition: Partition) -> None:
         ledger, asked, now = partition.ledger, partition.asked, self.span.now
@@ -179,7 +211,8 @@ class Planner:
             ledger.forget([slot for slot in ledger.windows if slot not in within])
             for slot in list(ledger.windows):
                 ledger.reopen(slot)
-        elif not ledger.windows and ledger.bookmark:
+            ledger.forget_bookmark()
+        elif not ledger.windows and ledger.bookmark and not self.state.version_pending:
             # A bookmark set by a user: what can't change any more before it counts as loaded.
             for window in asked:
                 if window.end <= ledger.bookmark and self.stream.freshness.is_settled(

@@ -14,6 +14,7 @@ from tap_affiliate_reports.exports.export import Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.schema import ADDED, ALL_PROGRAMS, match_header, row_parser
+from tap_affiliate_reports.settings import parse_reload
 from tap_affiliate_reports.state import Ledger, to_timestamp
 from tap_affiliate_reports.streams.file_rows import FileRows
 from tap_affiliate_reports.windows import Freshness, Window
@@ -98,7 +99,7 @@ class WindowLoad:
             stream.warn_of_twins(self, summary.digest)
         began = stream.clock.monotonic()
         constants = self._constants(result)
-        stream.held_rows = self.held_rows
+        stream.held_rows = max(self.held_rows, self._former_rows)
         stream.extracted_at = stream.clock.now()
         ledger.begin(self.window, summary.rows, self._kept(result.job.id))
         stream.write_state()
@@ -131,6 +132,17 @@ class WindowLoad:
         if self.before is None or self.stream.report.options.primary_keys:
             return 0
         return self.before.rows
+
+    @property
+    def _former_rows(self) -> int:
+        """How many rows of an old shape have the keys that this window's rows will have."""
+        mine = (self.stream.source.account, program_id(self.partition.program), self.window.slot)
+        same = (
+            one.rows
+            for one in self.stream.state.former
+            if one.keys is None and (one.account, one.program, one.slot) == mine
+        )
+        return max(same, default=0)
 
     def note_job(self) -> None:
         """Note the job of a new window that is not loaded, so that a next sync need not export it.
@@ -195,8 +207,17 @@ class WindowLoad:
 
     def _refuse_loss(self, result: ResultFile) -> None:
         before = self.before.rows if self.before and self.before.refreshed_at else 0
+        if self.before is None:
+            before = sum(
+                one.rows
+                for one in self.stream.state.former
+                if self.window.start <= one.start and one.end <= self.window.end
+            )
         # A user who reloads these very days knows of it.
-        is_expected = self.before and self.before.reload_after and self.stream.reload != "all"
+        reload = parse_reload(self.stream.reload) if self.stream.reload else None
+        is_expected = (
+            reload and not reload.is_all and reload.touches(self.window.start, self.window.end)
+        )
         if before and not is_expected and not result.summary.rows and result.job.records != 0:
             msg = (
                 f"{self.export}: the file of job {result.job.id or 'none'} is empty where {before} "
