@@ -89,7 +89,7 @@ class Export:
     began: float = 0.0
     asked: float = 0.0
     next_try: float = 0.0
-    # Seen running since it was asked for: its file will be fresh whatever dates it shows.
+    # Seen running, or in error, since it was asked for: a file with another date is fresh.
     seen_running: bool = False
     # Replayed, and the date of the old file, which the job shows until it has a new one.
     replayed: bool = False
@@ -126,9 +126,11 @@ class Export:
             self.landed[0].unlink(missing_ok=True)
 
     @property
-    def percent(self) -> str:
+    def progress(self) -> str:
         """How far the service says its job is."""
-        return str(self.job.percent) if self.job and self.job.percent is not None else "?"
+        if self.job and self.step is Step.RETRYING:
+            return self.job.word
+        return f"{self.job.percent}%" if self.job and self.job.percent is not None else "?%"
 
     def leave(self, because: str, *, is_quota: bool = False) -> None:
         """Leave the window as it is in this run."""

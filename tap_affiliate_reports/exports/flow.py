@@ -193,15 +193,15 @@ class ExportFlow:
             self.clock.sleep(pause)
 
     def _log_heartbeat(self) -> None:
-        waiting = [e for e in self._active if e.step in UNDER_WAY and e.step is not Step.READY]
-        line = f"waiting for {len(waiting)} jobs: " + ", ".join(
-            f"{export} ({export.percent}%)" for export in waiting
+        steps = UNDER_WAY - {Step.READY} | {Step.RETRYING}
+        waiting = [export for export in self._active if export.step in steps]
+        retried = sum(export.step is Step.RETRYING for export in waiting)
+        logger.info(
+            "waiting for %d jobs%s: %s",
+            len(waiting),
+            f", {retried} of them retried by the service" if retried else "",
+            ", ".join(f"{export} ({export.progress})" for export in waiting),
         )
-        if retrying := [export for export in self._active if export.step is Step.RETRYING]:
-            names = ", ".join(map(str, retrying))
-            be = "job is" if len(retrying) == 1 else "jobs are"
-            line += f"; {len(retrying)} {be} being retried by the service: {names}"
-        logger.info("%s", line)
 
     # Quota
 

@@ -145,6 +145,7 @@ class Steps:
 
     def _wait_for_end(self, export: Export, job: ExportJob) -> None:
         export.seen_running = True
+        # A date that is shown before the end is that of the old file.
         export.stale_at = job.finished_at or export.stale_at
         if job.state is JobState.RETRYING and export.step is not Step.RETRYING:
             logger.warning(
@@ -189,7 +190,8 @@ class Steps:
             return
         logger.info("replayed %s: job %s (%s)", export, replayed.id, replayed.word)
         export.replayed = True
-        export.stale_at = job.finished_at if replayed.id == job.id else None
+        same_id = replayed.id == job.id
+        export.stale_at = (job.finished_at or export.stale_at) if same_id else None
         if replayed.state is JobState.READY and self._may_be_taken(export, replayed):
             self.judge(export, replayed)
         else:
