@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -324,6 +324,23 @@ def test_told_to_stop_in_a_long_sleep_it_ends_at_once(
     wait_for(lambda: any("/Jobs" in request.path for request in real.requests))
     time.sleep(0.1)
     stopped_well(process, number)
+
+
+@SIGNALS
+def test_told_to_stop_while_a_job_is_in_error_the_next_sync_goes_on_with_it(
+    real: Sandbox, start: Callable[..., Process], number: int
+) -> None:
+    real.impact.fail_next("ERROR", "no memory")
+    config = small(real, END_DATE="2026-09-30", poll_interval_seconds=0.01)
+    process = start(config)
+    wait_for(lambda: b"the service will retry it" in process.errors.read_bytes())
+    state = stopped_well(process, number)[-1]["value"]
+    (job,) = real.impact.jobs.values()
+    assert state["bookmarks"]["mp_action_listing_fast"]["windows"]["2026-09-01"]["job"] == job.id
+    job.outcome = replace(job.outcome, errors=0)
+    run = sync(config, FakeClock(), state=state).ok()
+    assert run.records("mp_action_listing_fast")
+    assert (len(real.impact.exports), real.impact.replays) == (1, 0)
 
 
 def test_told_to_stop_while_a_request_hangs_it_ends_at_once(

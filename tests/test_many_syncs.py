@@ -68,6 +68,8 @@ class ManySyncs(RuleBasedStateMachine):
         self.start = date(2026, 11, 5)
         self.settings: dict[str, Any] = {"window": "week", "lookback_days": LOOKBACK}
         self.faults = 0
+        # When the last sync began: one whose job is in ERROR may last for more than an hour.
+        self.began = self.clock.now()
         # A window whose load was cut shows its end only once it is loaded again, so until then
         # the settings stay.
         self.cut = False
@@ -88,6 +90,7 @@ class ManySyncs(RuleBasedStateMachine):
             START_DATE=self.start.isoformat(),
             **{"max_concurrent_jobs": 3, **self.settings, **impact},
         )
+        self.began = self.clock.now()
         run = sync(config, self.clock, state=self.state if state is None else state)
         assert run.error is None or isinstance(run.error, TapError), repr(run.error)
         self.sandbox.faults.clear()
@@ -102,7 +105,7 @@ class ManySyncs(RuleBasedStateMachine):
     def check_fresh(self, run: Run) -> None:
         """Check that every day asked for is loaded, and every unsettled one not too long ago."""
         # A day is asked for six hours after its end.
-        last = (self.clock.now() - timedelta(hours=11)).date() - timedelta(days=1)
+        last = (self.began - timedelta(hours=11)).date() - timedelta(days=1)
         for report in REPORTS:
             windows = check_ledger(self.source, self.warehouse, self.state, report)
             covered = set()
@@ -119,7 +122,7 @@ class ManySyncs(RuleBasedStateMachine):
                 over = datetime.fromisoformat(f"{end}T05:00:00+00:00") + timedelta(days=1)
                 lookback = timedelta(days=self.settings["lookback_days"])
                 settled = finished >= over + lookback
-                young = self.clock.now() - finished < timedelta(hours=20, minutes=10)
+                young = self.began - finished < timedelta(hours=20, minutes=10)
                 assert settled or young, f"{report} {slot}: of {finished}, now {self.clock.now()}"
             wanted = {
                 self.start + timedelta(days=number)
@@ -155,10 +158,15 @@ class ManySyncs(RuleBasedStateMachine):
         self.faults += 1
         self.sandbox.faults.add(place, FAULTS[fault]())
 
-    @rule(word=st.sampled_from(["FAILED", "ERROR", "CANCELLED"]))
+    @rule(word=st.sampled_from(["FAILED", "CANCELLED"]))
     @precondition(lambda self: not self.sandbox.impact._outcomes)
     def a_job_will_end_badly(self, word: str) -> None:
         self.sandbox.impact.fail_next(word, "once in a while")
+
+    @rule(heals_after=st.sampled_from([1, 2, 5, None]))
+    @precondition(lambda self: not self.sandbox.impact._outcomes)
+    def a_job_will_be_in_error(self, heals_after: int | None) -> None:
+        self.sandbox.impact.fail_next("ERROR", "once in a while", heals_after=heals_after)
 
     @rule(new_id=st.booleans())
     def replays_get_ids_of_their_own_or_not(self, new_id: bool) -> None:
@@ -236,6 +244,18 @@ class ManySyncs(RuleBasedStateMachine):
         for job in self.sandbox.impact.jobs.values():
             if job.outcome.status == "STUCK":
                 job.outcome = type(job.outcome)()
+        if run.error is None:
+            self.cut = False
+            self.check_fresh(run)
+
+    @rule(heals_after=st.sampled_from([1, 3, None]))
+    def a_sync_that_does_not_wait_for_a_job_in_error(self, heals_after: int | None) -> None:
+        """The next sync goes on with the same job."""
+        self.sandbox.impact._outcomes.clear()
+        self.sandbox.impact.fail_next("ERROR", "once in a while", heals_after=heals_after)
+        run = self.run(job_timeout_seconds=100)
+        self.keep(run)
+        self.sandbox.impact._outcomes.clear()
         if run.error is None:
             self.cut = False
             self.check_fresh(run)
