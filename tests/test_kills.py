@@ -336,7 +336,8 @@ def test_told_to_stop_while_a_job_is_in_error_the_next_sync_goes_on_with_it(
     wait_for(lambda: b"the service will retry it" in process.errors.read_bytes())
     state = stopped_well(process, number)[-1]["value"]
     (job,) = real.impact.jobs.values()
-    assert state["bookmarks"]["mp_action_listing_fast"]["windows"]["2026-09-01"]["job"] == job.id
+    windows = windows_of(state["bookmarks"]["mp_action_listing_fast"])
+    assert windows["2026-09-01"]["job"] == job.id
     job.outcome = replace(job.outcome, errors=0)
     run = sync(config, FakeClock(), state=state).ok()
     assert run.records("mp_action_listing_fast")
