@@ -371,7 +371,7 @@ def test_told_to_stop_before_a_slow_loader_every_line_is_whole_and_state_is_last
     begun = windows_of(state)["2026-09-01"]
     assert 100 < len(records) <= begun["rows"] + 1, "a SCHEMA and the rows that may be there"
     assert begun["unfinished"]
-    assert "replication_key_value" not in state
+    assert state["replication_key_value"] is None
 
 
 def test_the_second_signal_does_not_spoil_the_first(
@@ -409,4 +409,4 @@ def test_a_killed_tap_leaves_whole_lines_but_for_the_last(
     process.tell(signal.SIGKILL)
     messages = kill_child.whole_lines(process.out)
     assert messages[0]["type"] in {"SCHEMA", "STATE"}
-    assert {m["type"] for m in messages} == {"SCHEMA", "RECORD", "STATE"}
+    assert {m["type"] for m in messages} >= {"SCHEMA", "RECORD", "STATE"}

@@ -107,7 +107,8 @@ class Files(Killing):
         assert self.spent == 1, "the same export was made twice"
         for kind in FILES:
             known = state.get("bookmarks", {}).get(kind, {}).get("loaded") or ()
-            again = {str(row["_export_id"]) for row in run.records(kind)} & set(known)
+            ids = {export for export, _ in known}
+            again = {str(row["_export_id"]) for row in run.records(kind)} & ids
             assert not again, f"{kind}: loaded again though the state has it"
 
 

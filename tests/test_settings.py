@@ -12,7 +12,7 @@ from harness import FakeClock, Run, config_for, listening, sync
 from singer_sdk.exceptions import ConfigValidationError
 
 from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.sandbox import Report, status
+from tap_affiliate_reports.sandbox import Attribute, Report, status
 from tap_affiliate_reports.tap import TapAffiliateReports
 
 if TYPE_CHECKING:
@@ -516,6 +516,6 @@ def test_a_source_that_is_no_object_is_refused_also_beside_the_environment(
 def test_a_report_may_be_named_by_a_glob_sign_of_its_own(
     sandbox: Sandbox, clock: FakeClock
 ) -> None:
-    sandbox.impact.add(Report("sales[1]", "Sales", rows=lambda *_: []))
+    sandbox.impact.add(Report("sales[1]", "Sales", [Attribute("Id")], rows=lambda *_: []))
     run = run_with(sandbox, clock, reports=["sales[1]"]).ok()
     assert "sales_1_" in run.streams

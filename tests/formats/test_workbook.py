@@ -435,6 +435,8 @@ def records_of(path: Path, **options: Any) -> list[dict[str, Any]]:
     blocks = workbook.read_columns(path, summary.header)
     text = b"".join(lines.encode(block, 1) for block in blocks)
     found = [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
+    for record in found:
+        record["_unparsed"] = json.loads(record["_unparsed"] or "null")
     assert found == one_by_one
     assert lines.unparsed == Counter(n for r in found for n in r["_unparsed"] or ())
     return found

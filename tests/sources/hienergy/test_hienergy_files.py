@@ -197,8 +197,8 @@ class TestWhatAFileDoesNotGive:
                 for row in run.records(DEALS)
             ]
             assert found == [
-                (1, "a", None, {"Amount": "=1+1"}),
-                (2, None, None, {"Deal ID": "=A2", "Amount": "=B2"}),
+                (1, "a", None, '{"Amount":"=1+1"}'),
+                (2, None, None, '{"Deal ID":"=A2","Amount":"=B2"}'),
                 (3, "c", 3, None),
             ]
             assert run.said("2 values of Amount", WARNING)
