@@ -264,6 +264,19 @@ def test_a_catalog_of_an_earlier_version_does_not_bring_back_its_types(
     assert run.schema(stream)["schema"]["properties"][column]["type"] == ["string", "null"]
 
 
+def test_a_column_that_a_catalog_does_not_know_is_emitted(
+    sandbox: Sandbox, clock: FakeClock
+) -> None:
+    config = config_of(sandbox, START, hienergy={})
+    catalog = discover(config, clock)
+    (entry,) = [e for e in catalog["streams"] if e["tap_stream_id"] == "exports"]
+    del entry["schema"]["properties"]["parameters"]
+    entry["metadata"] = [m for m in entry["metadata"] if m["breadcrumb"][-1:] != ["parameters"]]
+    run = sync(config, clock, catalog=catalog).ok()
+    assert "parameters" in run.schema("exports")["schema"]["properties"]
+    assert any(record["parameters"] for record in run.records("exports"))
+
+
 def test_a_column_of_a_list_can_still_be_left_out(sandbox: Sandbox, clock: FakeClock) -> None:
     config = config_of(sandbox, START, hienergy={})
     catalog = discover(config, clock)
