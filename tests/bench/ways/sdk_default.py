@@ -26,7 +26,7 @@ ADDED_TYPES: dict[str, th.JSONTypeHelper[Any]] = {
     "_refreshed_at": th.DateTimeType(),
     "_deleted": th.BooleanType(),
     "_sdc_deleted_at": th.DateTimeType(),
-    "_unparsed": th.ObjectType(additional_properties=th.StringType()),
+    "_unparsed": th.StringType(),
 }
 
 
