@@ -129,17 +129,19 @@ def test_a_reload_of_weeks_in_place_of_months_is_killed_and_resumed_in_duckdb(
         time.sleep(0.05)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
+    exported = len(sandbox.impact.exports)
     sandbox.impact.job_seconds = 0.1
 
+    # Meltano believes for a while that the killed run goes on.
     meltano(*run, "--force", *steps, **weekly | {f"{prefix}RELOAD": "all"})
     assert live(duckdb_rows(warehouse, "orders")) == expected
     windows = len({tuple(sorted(map(str, dict(job.params).items()))) for job in
                    sandbox.impact.jobs.values()}) - months  # fmt: skip
     assert windows in {11, 12}
-    # An export that was in flight is asked for again, and gives the same job.
-    assert windows <= len(sandbox.impact.exports) - months <= windows + 5
+    # The loader was killed before it gave back a STATE, or after: then some windows are done.
+    assert len(sandbox.impact.exports) - exported <= windows
     spent = len(sandbox.impact.exports)
-    meltano(*run, *steps, **weekly)
+    meltano(*run, "--force", *steps, **weekly)
     assert live(duckdb_rows(warehouse, "orders")) == expected
     assert len(sandbox.impact.exports) == spent
 
