@@ -14,6 +14,9 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+# In UTF-8 there is no such character. Before Python 3.11 a CSV writer without an escape character
+# takes U+0000 for one.
+NO_ESCAPE = "\udfff"
 ROWS_PER_DAY = 30
 OPENED = date(2021, 1, 1)
 """The first day with any actions."""

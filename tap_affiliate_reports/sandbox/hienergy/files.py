@@ -13,6 +13,8 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.writer.excel import ExcelWriter
 
+from tap_affiliate_reports.sandbox.data import NO_ESCAPE
+
 Cell = str | int | float | Decimal | bool | datetime | date | None
 """A value as a workbook holds it; None is an empty cell."""
 
@@ -34,7 +36,7 @@ def text(value: Cell) -> str:
 def csv_file(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """Write a CSV file in UTF-8 with line ends as on Unix."""
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer, lineterminator="\n", escapechar=NO_ESCAPE)
     writer.writerow(header)
     writer.writerows([text(value) for value in row] for row in rows)
     return buffer.getvalue().encode()

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from tap_affiliate_reports.sandbox.data import NO_ESCAPE
 from tap_affiliate_reports.sandbox.impact.wire import to_xml
 
 DATE = "Date (yyyy-MM-dd'T'HH:mm:ssZZ)"
@@ -152,7 +153,7 @@ class Report:
 def _csv(names: Sequence[str], rows: Rows) -> tuple[bytes, int]:
     buffer = io.BytesIO()
     text = io.TextIOWrapper(buffer, encoding="utf-8", newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, escapechar=NO_ESCAPE)
     writer.writerow(names)
     count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007 - the last count is the result

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from tap_affiliate_reports.sandbox.data import NO_ESCAPE
 from tap_affiliate_reports.sandbox.instal.rows import COLUMNS, INTERVALS, Advertiser, Row
 from tap_affiliate_reports.sandbox.instal.task import PENDING, SUCCESS, Query, Task
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response, as_json
@@ -153,7 +154,7 @@ class InstalSandbox:
         query = task.query
         rows = self.rows(query.start, query.stop, query.interval, task.completed)
         buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer, lineterminator="\n")
+        writer = csv.writer(buffer, lineterminator="\n", escapechar=NO_ESCAPE)
         if query.csv_headers and self.csv_header:
             writer.writerow(self.header or self.columns)
         for row in sorted(rows, key=lambda row: row[query.sorting]):
