@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Response, Sandbox, body
+from tap_affiliate_reports.sandbox.data import NO_ESCAPE
 from tap_affiliate_reports.sandbox.faults import Action
 
 COLUMNS = [
@@ -112,7 +113,7 @@ def check_clear(run: Run) -> None:
 
 def table(rows: list[list[str]], header: list[str] | None = None) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows([header or HEADER, *rows])
+    csv.writer(text, escapechar=NO_ESCAPE).writerows([header or HEADER, *rows])
     return text.getvalue().encode()
 
 
