@@ -192,8 +192,7 @@ class _Cells(WorkSheetParser):
         """Return the formula's text as a spreadsheet shows it."""
         if formula.get("t") == "dataTable":
             return f"=TABLE({formula.get('r1', '')},{formula.get('r2', '')})"
-        # A formula that can't be moved to another cell is shown as it stands.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # one that can't be moved is shown as it stands
             found = self.parse_formula(element)  # type: ignore[no-untyped-call]
             return str(getattr(found, "text", found))
         return f"={formula.text or ''}"

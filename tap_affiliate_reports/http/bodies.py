@@ -39,8 +39,7 @@ def text_of(response: requests.Response) -> str:
     body = _bounded(response.iter_content(CHUNK))
     if not body.startswith(GZIP):
         return _text(body)
-    # A broken one stays as it is: it is no JSON, so it is asked for again.
-    with contextlib.suppress(*BROKEN_GZIP):
+    with contextlib.suppress(*BROKEN_GZIP):  # it stays no JSON, so it is requested again
         content = unpacked(io.BufferedReader(io.BytesIO(body)))
         body = _bounded(iter(partial(content.read, CHUNK), b""))
     return _text(body)
