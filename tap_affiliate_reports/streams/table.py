@@ -164,9 +164,8 @@ class TableStream(AffiliateStream):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         super().apply_catalog(catalog)
-        # The catalog decides what is selected and how it is replicated. Its schema is in the
-        # columns already, and a cached one must not bring back old keys.
-        self._input_schema = None
+        # The catalog decides what is selected and how it is replicated; a cached one must not
+        # bring back old keys.
         self._metadata = None
         self._set_keys()
 
