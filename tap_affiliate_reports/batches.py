@@ -36,7 +36,7 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
     return BatchConfig.from_dict({**raw, "encoding": encoding, "storage": storage})
 
 
-def prepare(config: BatchConfig) -> None:
+def make_folders(config: BatchConfig) -> None:
     """Make the folders of batch files, or raise SettingsError, before anything is spent on rows."""
     root = config.storage.root
     msg = f"batch_config.storage: can't write to {root}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BLOCK = 64 * 1024
 
 
-class States(StateWriter):
+class StateLineWriter(StateWriter):
     """Writes STATE messages, but not the last one again: encodes each once and copies no state."""
 
     def __init__(self, writer: LineWriter) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports import settings, stream_maps
-from tap_affiliate_reports.batches import batch_config, prepare
+from tap_affiliate_reports.batches import batch_config, make_folders
 from tap_affiliate_reports.errors import (
     ENDS_THE_RUN,
     SettingsError,
@@ -24,7 +24,7 @@ from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.flow import ExportFlow
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import column_kinds
-from tap_affiliate_reports.streams import AffiliateStream, ListStream, Span, TableStream
+from tap_affiliate_reports.streams import AffiliateStream, DateRange, ListStream, TableStream
 from tap_affiliate_reports.windows import Reload, last_finished_day
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Sync:
             return
         self.prepared = True
         if (batches := batch_config(self.tap.config)) is not None:
-            prepare(batches)
+            make_folders(batches)
         if self._reload is not None:
             self.logger.warning(
                 "reload is set to %s: these windows are loaded again in every run until the "
@@ -224,14 +224,14 @@ class Sync:
                 "start_date: %s is after the last day to fetch: nothing is loaded", span.start
             )
 
-    def _span(self, source: Source) -> Span:
+    def _span(self, source: Source) -> DateRange:
         now = source.exports.server_now()
         start = settings.parse_day("start_date", self.tap.config["start_date"])
         given = self.tap.config.get("end_date")
         if not given:
-            return Span(start, last_finished_day(now, source.zone), now, reload=self._reload)
+            return DateRange(start, last_finished_day(now, source.zone), now, reload=self._reload)
         end = min(now.astimezone(source.zone).date(), settings.parse_day("end_date", given))
-        return Span(start, end, now, is_end_set=True, reload=self._reload)
+        return DateRange(start, end, now, is_end_set=True, reload=self._reload)
 
     @cached_property
     def _reload(self) -> Reload | None:

@@ -21,7 +21,7 @@ from tap_affiliate_reports.catalog import read_catalog
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, StreamError, TapError
-from tap_affiliate_reports.messages import LineWriter, States
+from tap_affiliate_reports.messages import LineWriter, StateLineWriter
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
@@ -84,7 +84,7 @@ class TapAffiliateReports(Tap):
             config=completed, catalog=read_catalog(catalog), state=self._given_state, **options
         )
         # The framework's would copy the whole state for each message, to know it again.
-        self._state_writer = States(self.message_writer)
+        self._state_writer = StateLineWriter(self.message_writer)
 
     @property
     def has_given_state(self) -> bool:

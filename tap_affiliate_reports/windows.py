@@ -91,7 +91,7 @@ class LedgerEntry:
     reload_after: datetime | None = None
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the last load begun was also completed."""
         return self.refreshed_at is not None and not self.unfinished
 
@@ -208,7 +208,7 @@ def plan(
             continue
         window = Window(asked.slot, min(asked.start, entry.start), max(asked.end, entry.end))
         widened = (window.start, window.end) != (entry.start, entry.end)
-        if everything or widened or not entry.is_whole or entry.refreshed_at is None:
+        if everything or widened or not entry.is_complete or entry.refreshed_at is None:
             new.append(window)
         elif entry.reload_after or freshness.is_due(entry, now):
             refresh.append((entry.refreshed_at, window))

@@ -28,7 +28,7 @@ TAP = ("-m", "tap_affiliate_reports")
 IMPATIENT = (
     "-c",
     """if True:
-    import tap_affiliate_reports.http.patience as p; p.BACKOFF_BASE = 0
+    import tap_affiliate_reports.http.backoff as p; p.BACKOFF_BASE = 0
     from tap_affiliate_reports.tap import main; main()
     """,
 )

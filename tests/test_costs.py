@@ -13,7 +13,7 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.streams import _state as manager
 
 from tap_affiliate_reports import messages
-from tap_affiliate_reports.messages import LineWriter, States
+from tap_affiliate_reports.messages import LineWriter, StateLineWriter
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 from tap_affiliate_reports.state import Ledger
 
@@ -71,7 +71,7 @@ def test_a_state_is_encoded_once_and_written_unless_it_is_the_last_one_again(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     encoded = counted(monkeypatch, LineWriter, "serialize_message")
-    states = States(LineWriter())
+    states = StateLineWriter(LineWriter())
     state: dict[str, Any] = {"bookmarks": {"a": {"windows": {}}}}
     expected = []
     for entry in ({"rows": 1}, {"rows": 1}, {"rows": 2}):

@@ -20,7 +20,7 @@ from other_sources import CSV, DEALS, add, check_files, check_report, config_of,
 from small_source import SmallSource, check_exact
 
 from tap_affiliate_reports.errors import DamagedFile, TapError
-from tap_affiliate_reports.formats import delimited, workbook
+from tap_affiliate_reports.formats import csv, workbook
 from tap_affiliate_reports.sandbox import Response, Sandbox, cut, encoded, status
 from tap_affiliate_reports.sandbox.faults import Action
 
@@ -284,10 +284,10 @@ def test_a_csv_file_is_the_same_in_any_gzip(rows: list[list[int]], layers: int) 
     with tempfile.NamedTemporaryFile() as file:
         path = Path(file.name)
         path.write_bytes(wrapped(content, layers))
-        summary = delimited.inspect(path)
+        summary = csv.inspect(path)
         assert (summary.header, summary.rows) == (["a", "b"], len(rows))
         assert summary.size == path.stat().st_size
-        found = list(delimited.read_rows(path, ["a", "b"]))
+        found = list(csv.read_rows(path, ["a", "b"]))
     assert found == [[str(cell) for cell in row] for row in rows]
 
 
@@ -305,7 +305,7 @@ def test_a_workbook_is_the_same_in_any_gzip(world: World, tmp_path: Path, layers
     )
 
 
-@pytest.mark.parametrize("module", [delimited, workbook], ids=["CSV", "XLSX"])
+@pytest.mark.parametrize("module", [csv, workbook], ids=["CSV", "XLSX"])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("keep", [3, 12, 25, -9, -1])
 def test_a_gzip_file_cut_anywhere_is_damaged(
@@ -321,7 +321,7 @@ def test_a_gzip_file_cut_anywhere_is_damaged(
 def test_an_empty_file_is_empty_in_any_gzip(tmp_path: Path, layers: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(wrapped(b"", layers))
-    for module in (delimited, workbook):
+    for module in (csv, workbook):
         summary = module.inspect(path)
         assert (summary.header, summary.rows) == ([], 0)
         assert list(module.read_rows(path, [])) == []
@@ -330,7 +330,7 @@ def test_an_empty_file_is_empty_in_any_gzip(tmp_path: Path, layers: int) -> None
 def test_a_gzip_file_that_holds_itself_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(wrapped(b"a,b\r\n", 40))
-    for module in (delimited, workbook):
+    for module in (csv, workbook):
         with pytest.raises(DamagedFile):
             module.inspect(path)
 

@@ -24,7 +24,7 @@ from other_sources import CSV, FILES, REPORT, add, config_of, put_all
 from singer_sdk.singerlib import RecordMessage, SchemaMessage
 
 from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.messages import LineWriter, States
+from tap_affiliate_reports.messages import LineWriter, StateLineWriter
 from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, status
 from tap_affiliate_reports.streams import ListStream
@@ -230,7 +230,7 @@ def test_a_batch_file_that_is_open_when_its_stream_fails_is_announced(
         return encode(self, *arguments)
 
     monkeypatch.setattr(RecordLines, "encode", broken)
-    monkeypatch.setattr("tap_affiliate_reports.formats.delimited.BLOCK_ROWS", 1)
+    monkeypatch.setattr("tap_affiliate_reports.formats.csv.reference.BLOCK_ROWS", 1)
     lines, counts, error = printed(capfdbinary, config, clock)
     assert isinstance(error, ZeroDivisionError)
     files = [
@@ -298,7 +298,7 @@ def test_after_each_state_and_schema_all_before_it_is_on_stdout(
 ) -> None:
     capfdbinary.readouterr()
     writer = LineWriter()
-    states, state, written, held = States(writer), {"number": 0}, 0, 0
+    states, state, written, held = StateLineWriter(writer), {"number": 0}, 0, 0
     for word in words:
         if word == "record":
             writer.write_message(RecordMessage(stream="a", record={"Id": "1"}))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from other_sources import REPORT, add, check_files, check_report, config_of, put_all
 from small_source import SmallSource, check_exact
 
-from tap_affiliate_reports.http.patience import pause_asked_for
+from tap_affiliate_reports.http.backoff import pause_asked_for
 from tap_affiliate_reports.http.service_clock import FURTHEST, ServiceClock, http_date
 from tap_affiliate_reports.sandbox import Response, Sandbox
 

@@ -88,9 +88,9 @@ class TestLedger:
         for rows, expected in ((3, 5), (8, 8)):
             ledger.begin(window, rows, "b")
             entry = again(state).windows[window.slot]
-            assert (entry.rows, entry.is_whole, entry.refreshed_at) == (expected, False, NOW)
+            assert (entry.rows, entry.is_complete, entry.refreshed_at) == (expected, False, NOW)
         ledger.finish(window, 8, NOW, "")
-        assert again(state).windows[window.slot].is_whole
+        assert again(state).windows[window.slot].is_complete
         (row,) = state["windows"]
         assert row["job"] == ""
 

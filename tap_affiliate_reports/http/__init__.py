@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tap_affiliate_reports.http.auth import HeaderAuth
+from tap_affiliate_reports.http.backoff import ATTEMPTS, backoff, remaining
 from tap_affiliate_reports.http.bodies import disk
 from tap_affiliate_reports.http.client import ApiClient, NotReady, Timeouts
-from tap_affiliate_reports.http.origin import HeaderAuth
-from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, remaining
 
 __all__ = [
     "ATTEMPTS",

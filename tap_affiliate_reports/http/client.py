@@ -31,12 +31,12 @@ from tap_affiliate_reports.errors import (
     Unavailable,
 )
 from tap_affiliate_reports.http import bodies
-from tap_affiliate_reports.http.origin import NoAuth, is_safe, origin
-from tap_affiliate_reports.http.patience import ATTEMPTS, backoff, pause_asked_for
+from tap_affiliate_reports.http.auth import NoAuth, is_safe, origin
+from tap_affiliate_reports.http.backoff import ATTEMPTS, backoff, pause_asked_for
+from tap_affiliate_reports.http.documents import decode, is_error_document, one_line, service_words
 from tap_affiliate_reports.http.proxies import Proxy, proxy_for, proxy_secrets
 from tap_affiliate_reports.http.quiet import silence_urllib3
 from tap_affiliate_reports.http.service_clock import ServiceClock
-from tap_affiliate_reports.http.words import decode, is_error_document, one_line, service_words
 
 MAX_REDIRECTS = 5
 MAX_WORDS = 300
@@ -142,10 +142,12 @@ class ApiClient:
                 if response.status_code not in also:
                     self._check(what, response, document, text)
                 if document is None and (method == "GET" or text.strip()):
-                    msg = f"{what}: the answer is not JSON: {self.told(service_words(None, text))}"
+                    words = self.safe_message(service_words(None, text))
+                    msg = f"{what}: the answer is not JSON: {words}"
                     if foreign := bodies.not_requested(response.headers):
-                        msg = f"{what}: the answer has the Content-Encoding {self.told(foreign)}"
-                        msg += ", which was not requested"
+                        foreign = self.safe_message(foreign)
+                        msg = f"{what}: the answer has the Content-Encoding {foreign}, "
+                        msg += "which was not requested"
                     raise _TryAgain(msg)
                 return Answer(response.status_code, response.headers, document)
 
@@ -175,7 +177,7 @@ class ApiClient:
                     msg = f"{what}: unexpected status {response.status_code}"
                     raise Rejected(msg)
                 bodies.store(response, target)
-                foreign = self.told(bodies.not_requested(response.headers))
+                foreign = self.safe_message(bodies.not_requested(response.headers))
                 if foreign and not bodies.is_readable(target):
                     msg = f"it has the Content-Encoding {foreign}, which was not requested"
                     raise DamagedFile(msg)
@@ -211,7 +213,7 @@ class ApiClient:
         text = re.sub(r"(Authorization\W+\w+\s+)\S+", r"\1***", text)
         return re.sub(r"(\b\w{1,12}://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1?***", text)
 
-    def told(self, words: str) -> str:
+    def safe_message(self, words: str) -> str:
         """Return the service's own words fit for a message: one line, no secret, not too long."""
         # Cut only after scrubbing: half a secret is one too.
         return self.scrub(one_line(words[: 100 * MAX_WORDS]))[:MAX_WORDS]
@@ -298,7 +300,7 @@ class ApiClient:
         status = response.status_code
         if status < 300 and not is_error_document(document):
             return
-        words = self.told(service_words(document, text))
+        words = self.safe_message(service_words(document, text))
         line = f"{what}: HTTP {status}" + (f": {words}" if words else "")
         if status == 401:
             raise Unauthorized(f"{line}. The service refuses the credentials: check them")

@@ -14,7 +14,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from tap_affiliate_reports.errors import SettingsError
-from tap_affiliate_reports.http.origin import is_loopback
+from tap_affiliate_reports.http.auth import is_loopback
 
 SOCKS = frozenset({"socks4", "socks4a", "socks5", "socks5h"})
 SCHEMES = frozenset({"http", "https"}) | SOCKS

@@ -14,8 +14,8 @@ from singer_sdk.contrib.msgspec import encoder
 
 from tap_affiliate_reports.schema.columns import Kind
 from tap_affiliate_reports.schema.values import (
-    CLOCKS,
     MAX_EXPONENT,
+    MINUTES_SECONDS,
     PLAIN_DECIMAL,
     Unreadable,
     hour_in_utc,
@@ -189,7 +189,7 @@ class _DateTimes:
         if offset not in self._halves:
             if len(self._halves) > _MAX_OFFSETS:
                 self._halves.clear()
-            self._halves[offset] = {}, {clock + offset: f"{clock}Z" for clock in CLOCKS}
+            self._halves[offset] = {}, {clock + offset: f"{clock}Z" for clock in MINUTES_SECONDS}
         hours, clocks = self._halves[offset]
         try:
             return Cells([hours[text[:13]] + clocks[text[13:]] for text in texts], '"')

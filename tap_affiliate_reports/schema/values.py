@@ -39,7 +39,9 @@ _MOMENT = re.compile(
     re.ASCII,
 )
 # Almost all date-times are YYYY-MM-DDTHH:MM:SS and an offset; few of their hours differ.
-CLOCKS = frozenset(f":{minute:02}:{second:02}" for minute in range(60) for second in range(60))
+MINUTES_SECONDS = frozenset(
+    f":{minute:02}:{second:02}" for minute in range(60) for second in range(60)
+)
 _USUAL_LENGTH = len("YYYY-MM-DD HH:MM:SS +HH:MM")
 
 
@@ -130,7 +132,7 @@ def _date(text: str) -> str:
 
 def _datetime(zone: tzinfo, text: str) -> str:
     clock = text[13:19]
-    if clock in CLOCKS and len(text) <= _USUAL_LENGTH:
+    if clock in MINUTES_SECONDS and len(text) <= _USUAL_LENGTH:
         start = hour_in_utc(text[:13], text[19:], zone)
         if start:
             return f"{start}{clock}Z"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tap_affiliate_reports.settings.checks import check, parse_day, parse_reload, parse_zone
-from tap_affiliate_reports.settings.given import complete
+from tap_affiliate_reports.settings.environment import complete
 from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, SANDBOX
 
 __all__ = [

@@ -13,19 +13,19 @@ from urllib.parse import quote
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
-from tap_affiliate_reports.formats import ResultFormat, delimited
+from tap_affiliate_reports.formats import ResultFormat, csv
 from tap_affiliate_reports.http import ApiClient, HeaderAuth, NotReady
 from tap_affiliate_reports.schema import Column, Kind
 from tap_affiliate_reports.settings import ReportOptions, parse_zone
-from tap_affiliate_reports.sources.documents import text_of
 from tap_affiliate_reports.sources.source import (
     FileSpec,
     ListSpec,
-    Policy,
     ReportSpec,
+    SourcePolicy,
     account_label,
     flow_limits,
 )
+from tap_affiliate_reports.sources.values import text_of
 
 API_URL = "https://dashboard.instal.com/advertiser/api/v1/reports/exports/"
 REPORT = "advertiser_report"
@@ -99,7 +99,7 @@ class InstalExports:
 
     def format_of(self, request: ExportRequest) -> ResultFormat:  # noqa: ARG002
         """Only CSV is asked for."""
-        return delimited
+        return csv
 
     def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
         """Ask for a task."""
@@ -118,7 +118,7 @@ class InstalExports:
         document = answer.document if isinstance(answer.document, dict) else {}
         word, task = text_of(document.get("result")), text_of(document.get("task_id"))
         if not task or STATES.get(word.upper(), JobState.FAILED) is JobState.FAILED:
-            told = self.client.told(str(document))
+            told = self.client.safe_message(str(document))
             msg = f"the request for {request.start} to {request.end} is refused: {told}"
             raise Rejected(msg)
         self._tasks[task] = _Task(request, self.client.server_now())
@@ -132,7 +132,7 @@ class InstalExports:
         word = text_of(document.get("state")).strip()
         state = STATES.get(word.upper())
         if state is None:
-            told = self.client.told(word)
+            told = self.client.safe_message(word)
             msg = f"task {job_id}: unknown state {told!r}; known are {', '.join(STATES)}"
             raise UnknownJobState(msg)
         task.link = text_of(document.get("result")) if state is JobState.READY else ""
@@ -199,7 +199,7 @@ class InstalSource:
         )
         interval = str(settings.get("interval", "daily"))
         self.exports = InstalExports(client, interval, str(settings.get("sorting", "time")))
-        self.policy = Policy(
+        self.policy = SourcePolicy(
             limits=flow_limits(settings, max_exports=None),
             max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
             # A task of an earlier run may stay unfinished for ever.

@@ -47,7 +47,7 @@ class ReportSpec:
 
 
 @dataclass
-class Finished:
+class FinishedExports:
     """The finished exports of one kind, oldest first.
 
     `waiting` is when others were finished that can't be loaded yet; `parts` are the finished parts
@@ -69,12 +69,12 @@ class FileSpec:
     """
 
     name: str
-    finished: Callable[[datetime | None], Finished]
+    finished: Callable[[datetime | None], FinishedExports]
     create: Sequence[ExportRequest] = ()
 
 
 @dataclass(frozen=True)
-class Policy:
+class SourcePolicy:
     """What a source's settings say of all its reports.
 
     `max_age` is how old the file of an unsettled window may be; `programs` is ("",) for all
@@ -116,7 +116,7 @@ class Source(Protocol):
     name: str
     account: str
     old_account: str
-    policy: Policy
+    policy: SourcePolicy
 
     @property
     def exports(self) -> ExportSource:

@@ -20,7 +20,7 @@ from tap_affiliate_reports.sources.source import FileSpec, Source
 from tap_affiliate_reports.state import FileLedger, to_timestamp
 from tap_affiliate_reports.streams.base import FULL_TABLE
 from tap_affiliate_reports.streams.file_rows import FileRows
-from tap_affiliate_reports.streams.table import Span, TableStream
+from tap_affiliate_reports.streams.table import DateRange, TableStream
 from tap_affiliate_reports.windows import day_end
 
 if sys.version_info >= (3, 12):
@@ -102,7 +102,7 @@ class FilesStream(TableStream):
     # Planning
 
     @override
-    def plan(self, span: Span) -> list[Export]:
+    def plan(self, span: DateRange) -> list[Export]:
         start = datetime.combine(span.start, time.min, tzinfo=self.source.zone)
         state = self.get_context_state(None)
         self._ledger = FileLedger(state, start, self.source.old_account)
@@ -143,7 +143,7 @@ class FilesStream(TableStream):
             )
         return self.exports
 
-    def _request_reload(self, span: Span) -> None:
+    def _request_reload(self, span: DateRange) -> None:
         reload = span.reload
         if reload is None:
             if not self._ledger.is_reloading:

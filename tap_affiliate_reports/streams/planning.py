@@ -11,7 +11,7 @@ from tap_affiliate_reports.errors import StreamError
 from tap_affiliate_reports.state.former import FormerWindow
 from tap_affiliate_reports.state.stream_state import StreamState
 from tap_affiliate_reports.streams.base import FULL_TABLE
-from tap_affiliate_reports.streams.table import Span
+from tap_affiliate_reports.streams.table import DateRange
 from tap_affiliate_reports.streams.window_load import KEYS, Partition, WindowLoad, program_id
 from tap_affiliate_reports.windows import plan, windows
 from tap_affiliate_reports.zones import is_iana, same_rules, zone_name
@@ -26,7 +26,7 @@ OLD_ALL_PROGRAMS = ""
 class Planner:
     """Decides, from the state and the settings, which windows one stream loads in this sync."""
 
-    def __init__(self, stream: ReportStream, span: Span) -> None:
+    def __init__(self, stream: ReportStream, span: DateRange) -> None:
         self.stream = stream
         self.span = span
         self.state = StreamState(stream.stream_state)

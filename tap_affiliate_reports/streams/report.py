@@ -18,7 +18,7 @@ from tap_affiliate_reports.state import StreamState, to_timestamp
 from tap_affiliate_reports.state.former import FormerWindow, covers
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.planning import Planner
-from tap_affiliate_reports.streams.table import Span, TableStream
+from tap_affiliate_reports.streams.table import DateRange, TableStream
 from tap_affiliate_reports.streams.window_load import KEYS, Partition, WindowLoad, program_id
 from tap_affiliate_reports.windows import SNAPSHOT_SLOT, Freshness, LedgerEntry, Window
 
@@ -126,7 +126,7 @@ class ReportStream(TableStream):
         return self._tap.initialized_at
 
     @override
-    def plan(self, span: Span) -> list[Export]:
+    def plan(self, span: DateRange) -> list[Export]:
         planner = Planner(self, span)
         self.loads = planner.loads()
         self.state = planner.state
@@ -271,14 +271,14 @@ class ReportStream(TableStream):
         for part in self.parts:
             if self.is_snapshot:
                 entry = part.ledger.windows.get(SNAPSHOT_SLOT)
-                if entry is None or not entry.is_whole:
+                if entry is None or not entry.is_complete:
                     return False
             elif former.is_snapshot:
                 entries = (part.ledger.windows.get(window.slot) for window in part.asked)
-                if not all(entry and entry.is_whole for entry in entries):
+                if not all(entry and entry.is_complete for entry in entries):
                     return False
             else:
-                whole = (entry for entry in part.ledger.windows.values() if entry.is_whole)
+                whole = (entry for entry in part.ledger.windows.values() if entry.is_complete)
                 if not covers(sorted((entry.start, entry.end) for entry in whole), former):
                     return False
         return True

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Span:
+class DateRange:
     """The days to fetch, both inclusive, and the moment by which ages are counted.
 
     `is_end_set` says that the last day is a setting, not the last one that is over. `reload` is
@@ -57,7 +57,7 @@ class Span:
 
 
 @dataclass
-class Totals:
+class StreamTotals:
     """What a stream did in this sync, for the table at its end."""
 
     done: int = 0
@@ -95,7 +95,7 @@ class TableStream(AffiliateStream):
         self.columns = list(columns)
         self.added = added
         self.singer_decimal = singer_decimal
-        self.totals = Totals()
+        self.totals = StreamTotals()
         self.exports: list[Export] = []
         # Set for each file before its first record.
         self.extracted_at: datetime | None = None
@@ -117,7 +117,7 @@ class TableStream(AffiliateStream):
     def get_records(self, context: Context | None) -> Iterable[Record]: ...
 
     @abstractmethod
-    def plan(self, span: Span) -> list[Export]:
+    def plan(self, span: DateRange) -> list[Export]:
         """Decide what to load in this sync, in the order of loading."""
 
     @abstractmethod

@@ -46,7 +46,7 @@ class Partition:
         while self.complete < len(self.asked):
             asked = self.asked[self.complete]
             entry = self.ledger.windows.get(asked.slot)
-            if entry is None or not entry.is_whole or entry.refreshed_at is None:
+            if entry is None or not entry.is_complete or entry.refreshed_at is None:
                 return
             day = freshness.complete_through(entry.end, entry.refreshed_at)
             self.ledger.advance(day)

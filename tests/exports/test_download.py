@@ -11,7 +11,7 @@ import pytest
 from tap_affiliate_reports.exports.download import Downloads
 from tap_affiliate_reports.exports.export import Export, Step
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
-from tap_affiliate_reports.formats import delimited
+from tap_affiliate_reports.formats import csv
 from tap_affiliate_reports.http import NotReady
 
 JOB = ExportJob("1", JobState.READY)
@@ -28,7 +28,7 @@ class Source:
         return None if self.content else NotReady(None)
 
     def format_of(self, _request: Any) -> Any:
-        return delimited
+        return csv
 
 
 class Prompt(Export):

@@ -18,7 +18,7 @@ import requests
 from harness import Collector, FakeClock, config_for, sync, windows_of
 
 from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.formats import BLOCK_ROWS, Summary, delimited
+from tap_affiliate_reports.formats import BLOCK_ROWS, Summary, csv
 from tap_affiliate_reports.sandbox import (
     Attribute,
     Job,
@@ -230,7 +230,7 @@ class TestSideBySide:
         ends = iter((5, 50, 50, 50, 50, 50))
         sandbox.impact.job_seconds = lambda _job: next(ends)
         checked = [threading.Event() for _ in range(6)]
-        inspect, files = delimited.inspect, iter(checked)
+        inspect, files = csv.inspect, iter(checked)
         emit, seen = Collector.write_lines, []
 
         def look(path: Path) -> Summary:
@@ -250,7 +250,7 @@ class TestSideBySide:
                 # The rows of the first window are out: nothing but a download is waited for.
                 assert all(event.wait(20) for event in checked[1:5])
 
-        monkeypatch.setattr(delimited, "inspect", look)
+        monkeypatch.setattr(csv, "inspect", look)
         monkeypatch.setattr(Collector, "write_lines", write)
         run = sync(impact(two_reports, max_concurrent_jobs=5), clock).ok()
         assert len(run.records("sales")) == len(run.records("orders")) == 3 * SPOOLED_ROWS

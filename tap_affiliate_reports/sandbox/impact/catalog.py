@@ -127,7 +127,7 @@ def invented_reports(account: Account) -> list[Report]:
         Report(
             id="partner_performance_by_day",
             name="Performance by Day",
-            description="Totals of each day.",
+            description="StreamTotals of each day.",
             columns=_columns(DAY_COLUMNS),
             rows_as_of=dated(account, rows.by_day),
         ),
@@ -135,7 +135,7 @@ def invented_reports(account: Account) -> list[Report]:
             id="partner_performance_by_program",
             name="Performance by Program",
             category="Cross-Program",
-            description="Totals of each program over the dates asked for.",
+            description="StreamTotals of each program over the dates asked for.",
             columns=_columns(PROGRAM_COLUMNS),
             rows_as_of=dated(account, rows.by_program),
         ),

@@ -15,17 +15,17 @@ from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.http import ApiClient, HeaderAuth
 from tap_affiliate_reports.schema import ADDED, Kind, json_text, property_schema
 from tap_affiliate_reports.settings.table import HIENERGY_REPORT_TYPES
-from tap_affiliate_reports.sources.documents import Document, typed, without_nul
 from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
 from tap_affiliate_reports.sources.hienergy.exports import HiEnergyExports
 from tap_affiliate_reports.sources.source import (
     FileSpec,
     ListSpec,
-    Policy,
     ReportSpec,
+    SourcePolicy,
     account_label,
     flow_limits,
 )
+from tap_affiliate_reports.sources.values import Document, typed, without_nul
 from tap_affiliate_reports.state import from_timestamp
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class HiEnergySource:
         )
         self.api = HiEnergyApi(client)
         self.exports = HiEnergyExports(self.api)
-        self.policy = Policy(limits=flow_limits(settings, max_exports=None))
+        self.policy = SourcePolicy(limits=flow_limits(settings, max_exports=None))
         self._start = datetime.combine(start, time.min, tzinfo=pendulum.UTC)
         self._create = settings.get("create", [])
 

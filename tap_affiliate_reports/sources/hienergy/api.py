@@ -13,8 +13,8 @@ import pendulum
 from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, JobState
 from tap_affiliate_reports.http import ApiClient
-from tap_affiliate_reports.sources.documents import Document, is_true, moment, number, text_of
-from tap_affiliate_reports.sources.source import Finished
+from tap_affiliate_reports.sources.source import FinishedExports
+from tap_affiliate_reports.sources.values import Document, is_true, moment, number, text_of
 
 # The vendor's words for an export's state.
 STATES = {
@@ -95,7 +95,7 @@ class HiEnergyApi:
         """Return the export that an answer carries, wherever it is attached."""
         export = _attached(document)
         if export is None:
-            told = self.client.told(str(document))
+            told = self.client.safe_message(str(document))
             msg = f"the answer has no export with an id and a status: {told}"
             raise Rejected(msg)
         return export
@@ -104,11 +104,13 @@ class HiEnergyApi:
         """Return an export as the flow knows it."""
         export_id, word = text_of(export.get("id")), text_of(export.get("status")).strip()
         if not export_id.isdecimal():
-            msg = f"an export with the id {self.client.told(export_id)!r}, which is no number"
+            msg = (
+                f"an export with the id {self.client.safe_message(export_id)!r}, which is no number"
+            )
             raise Rejected(msg)
         state = STATES.get(word.upper())
         if state is None:
-            told = self.client.told(word)
+            told = self.client.safe_message(word)
             msg = f"export {export_id}: unknown state {told!r}; known are {', '.join(STATES)}"
             raise UnknownJobState(msg)
         progress = export.get("progress")
@@ -121,20 +123,20 @@ class HiEnergyApi:
             id=export_id,
             state=state,
             word=word,
-            message=self.client.told(text_of(export.get("error_message"))),
+            message=self.client.safe_message(text_of(export.get("error_message"))),
             finished_at=_finished_at(export) if state is JobState.READY else None,
             percent=100 * ready // total if ready is not None and total else None,
             has_file=_has_file(export) or not _is_parent(export),
         )
 
-    def finished(self, report_type: str, since: datetime | None) -> Finished:
+    def finished(self, report_type: str, since: datetime | None) -> FinishedExports:
         """Return the finished exports of a type that have rows of their own, oldest first.
 
         Without a moment, what is not listed any more and what failed is nobody's concern.
         """
         if since is not None:
             self.listing.refuse_gap(since)
-        found = Finished()
+        found = FinishedExports()
         for export in self.listing.exports:
             if text_of(export.get("report_type")) != report_type:
                 continue
@@ -148,7 +150,7 @@ class HiEnergyApi:
         found.jobs.sort(key=lambda job: (job.finished_at, int(job.id)))
         return found
 
-    def _sort(self, export: Document, since: datetime | None, found: Finished) -> None:
+    def _sort(self, export: Document, since: datetime | None, found: FinishedExports) -> None:
         job = self.job(export)
         if job.state is JobState.FAILED and since is not None:
             self._tell_of_failure(job, export, since)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
-from tap_affiliate_reports.formats import ResultFormat, joined, workbook
+from tap_affiliate_reports.formats import ResultFormat, workbook
+from tap_affiliate_reports.formats.csv import joined
 from tap_affiliate_reports.http import NotReady
-from tap_affiliate_reports.sources.documents import is_true, text_of
 from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
+from tap_affiliate_reports.sources.values import is_true, text_of
 
 # What is being made is among the newest of the list.
 LOOK_AT = 100

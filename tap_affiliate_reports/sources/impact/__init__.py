@@ -12,7 +12,6 @@ from requests.auth import HTTPBasicAuth
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.http import ApiClient
 from tap_affiliate_reports.settings import ReportOptions
-from tap_affiliate_reports.sources.documents import text_of
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.impact.exports import ImpactExports
 from tap_affiliate_reports.sources.impact.lists import ImpactLists
@@ -20,10 +19,11 @@ from tap_affiliate_reports.sources.impact.reports import ImpactReports, stream_n
 from tap_affiliate_reports.sources.source import (
     FileSpec,
     ListSpec,
-    Policy,
     ReportSpec,
+    SourcePolicy,
     flow_limits,
 )
+from tap_affiliate_reports.sources.values import text_of
 
 API_URL = "https://api.impact.com"
 API_VERSION = "16"
@@ -56,7 +56,7 @@ class ImpactSource:
         self.exports = ImpactExports(self.api)
         self._reports = ImpactReports(self.api)
         self._lists = ImpactLists(self.api, self._reports, start)
-        self.policy = Policy(
+        self.policy = SourcePolicy(
             limits=flow_limits(settings, max_exports=int(settings.get("max_exports", 90))),
             max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
             programs=tuple(

@@ -15,8 +15,8 @@ import pendulum
 from tap_affiliate_reports.errors import Forbidden, NotFound, Rejected
 from tap_affiliate_reports.http import ATTEMPTS, ApiClient
 from tap_affiliate_reports.settings import parse_zone
-from tap_affiliate_reports.sources.documents import number, text_of
 from tap_affiliate_reports.sources.impact.timezones import match_label
+from tap_affiliate_reports.sources.values import number, text_of
 from tap_affiliate_reports.zones import zone_name
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class ImpactApi:
         except (Forbidden, NotFound) as error:  # any other failure may pass, and UTC would not
             return self._no_zone(str(error))
         value = company.get("Timezone") if isinstance(company, dict) else None
-        label = self.client.told(text_of(value))
+        label = self.client.safe_message(text_of(value))
         match = match_label(label, self.client.server_now().year)
         if match is None:
             why = f"the account's Timezone {label!r} is not a known time zone"

@@ -14,10 +14,10 @@ from urllib.parse import unquote
 
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
-from tap_affiliate_reports.formats import ResultFormat, delimited, records
+from tap_affiliate_reports.formats import ResultFormat, csv, records
 from tap_affiliate_reports.http import NotReady, disk, remaining
-from tap_affiliate_reports.sources.documents import moment, number, text_of
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.values import moment, number, text_of
 
 # The vendor's words for a job's state. A job in ERROR is not finished: the service runs it again
 # every 15 minutes, up to five times, and only then sets FAILED.
@@ -55,7 +55,7 @@ class ImpactExports:
 
     def format_of(self, request: ExportRequest) -> ResultFormat:
         """CSV from a job, JSON records from the synchronous endpoint."""
-        return records if request.synchronous else delimited
+        return records if request.synchronous else csv
 
     def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
         """Ask for an export; a synchronous request is ready without a job."""
@@ -130,14 +130,14 @@ class ImpactExports:
         word = text_of(document.get("Status")).strip() if isinstance(document, dict) else ""
         state = STATES.get(word.upper())
         if state is None:
-            told = self.api.client.told(word)
+            told = self.api.client.safe_message(word)
             msg = f"job {job_id}: unknown state {told!r}; known are {', '.join(STATES)}"
             raise UnknownJobState(msg)
         return ExportJob(
             id=text_of(document.get("Id")) or job_id,
             state=state,
             word=word,
-            message=self.api.client.told(text_of(document.get("StatusMessage"))),
+            message=self.api.client.safe_message(text_of(document.get("StatusMessage"))),
             created_at=moment(document.get("CreatedDate"), self.api.zone),
             finished_at=moment(document.get("CompletedDate"), self.api.zone),
             records=number(document.get("RecordsProcessed")),

@@ -10,10 +10,10 @@ from typing import Any
 
 from tap_affiliate_reports.errors import ApiError
 from tap_affiliate_reports.schema import ADDED, Kind, property_schema
-from tap_affiliate_reports.sources.documents import Document, text_of, typed
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.impact.reports import ImpactReports
 from tap_affiliate_reports.sources.source import ListSpec
+from tap_affiliate_reports.sources.values import Document, text_of, typed
 
 # Jobs change and are replayed for this long after they were made.
 JOBS_LOOKBACK = timedelta(days=90)

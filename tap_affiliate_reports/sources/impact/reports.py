@@ -21,8 +21,8 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
 )
 from tap_affiliate_reports.schema import Column, columns_of
-from tap_affiliate_reports.sources.documents import Document, is_true, text_of
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.values import Document, is_true, text_of
 
 METADATA_THREADS = 5
 

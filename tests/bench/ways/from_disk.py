@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from shared import ADDED
 
-from tap_affiliate_reports.formats.delimited import read_columns
+from tap_affiliate_reports.formats.csv.reference import read_columns
 from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.schema import Column, Kind, match_header

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_affiliate_reports.formats import MAX_RECORD
-from tap_affiliate_reports.formats.lines import split_lines
+from tap_affiliate_reports.formats.csv.lines import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

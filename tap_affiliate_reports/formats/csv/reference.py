@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import BLOCK_ROWS, MAX_RECORD, Summary
-from tap_affiliate_reports.formats.lines import BLOCK, Lines
-from tap_affiliate_reports.formats.plain import MAX_FIELD, Block, plain_columns, plain_count
+from tap_affiliate_reports.formats.csv.fast import MAX_FIELD, Block, plain_columns, plain_count
+from tap_affiliate_reports.formats.csv.lines import BLOCK, Lines
 from tap_affiliate_reports.packed import BROKEN_GZIP, unpacked
 
 if TYPE_CHECKING:

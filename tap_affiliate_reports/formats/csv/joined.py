@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_affiliate_reports.formats import delimited
+from tap_affiliate_reports.formats import csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 def inspect(path: Path) -> Summary:
     """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
-    return delimited.inspect(path, joined=True)
+    return csv.inspect(path, joined=True)
 
 
 def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[str]]:
     """Yield the rows that are not the header, in constant memory."""
-    return delimited.read_rows(path, header, joined=True)
+    return csv.read_rows(path, header, joined=True)
 
 
 def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns]:
     """Yield the same rows as blocks of columns."""
-    return delimited.read_columns(path, header, joined=True)
+    return csv.read_columns(path, header, joined=True)

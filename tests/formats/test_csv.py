@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import DamagedFile
-from tap_affiliate_reports.formats import delimited, joined, lines, plain
+from tap_affiliate_reports.formats.csv import fast, joined, lines, reference
 
 NUL = "\U0010fffe"
 CELLS = st.text(st.sampled_from('a,"\r\n\0 é€😀'), max_size=6) | st.text(
@@ -64,8 +64,8 @@ def in_rows(block):
 
 
 def read(path):
-    summary = delimited.inspect(path)
-    rows = list(delimited.read_rows(path, summary.header))
+    summary = reference.inspect(path)
+    rows = list(reference.read_rows(path, summary.header))
     assert len(rows) == summary.rows
     return [summary.header, *rows] if summary.header else rows
 
@@ -90,7 +90,7 @@ ENCODE = {
 def test_rows_are_read_as_they_were_written(spool, table, quoting, encoding):
     path = spool(ENCODE[encoding](as_csv(table, quoting=quoting)))
     assert read(path) == without_nul(table)
-    assert delimited.inspect(path).terminated
+    assert reference.inspect(path).terminated
 
 
 def by_parser(text):
@@ -135,13 +135,13 @@ def test_rows_are_those_of_a_parser_alone_wherever_a_block_ends(spool, text, blo
     with mock.patch.object(lines, "BLOCK", block):
         if expected is None:
             with pytest.raises(DamagedFile) as counted:
-                delimited.inspect(path)
+                reference.inspect(path)
             with pytest.raises(DamagedFile) as told:
-                list(delimited.read_rows(path))
+                list(reference.read_rows(path))
             assert str(counted.value) == str(told.value)
         else:
             assert read(path) == expected
-            summary = delimited.inspect(path)
+            summary = reference.inspect(path)
             assert summary.terminated == (not text or text.endswith(("\n", "\r")))
 
 
@@ -155,8 +155,8 @@ def test_an_ordinary_block_is_read_at_once(block, end):
     block = block.replace("#", end)
     rows = by_parser(block)
     lines_of_it = len(list(io.StringIO(block, newline="")))
-    assert in_rows(plain.plain_columns(block, 2)) == (len(rows), lines_of_it, rows)
-    assert plain.plain_count(block, 2) == (len(rows), lines_of_it, ())
+    assert in_rows(fast.plain_columns(block, 2)) == (len(rows), lines_of_it, rows)
+    assert fast.plain_count(block, 2) == (len(rows), lines_of_it, ())
 
 
 @settings(max_examples=1000)
@@ -164,7 +164,7 @@ def test_an_ordinary_block_is_read_at_once(block, end):
 def test_a_block_is_never_read_as_anything_else(text, end):
     block = text + end
     rows = by_parser(block)
-    for found in (plain.plain_columns(block, 2), plain.plain_count(block, 2)):
+    for found in (fast.plain_columns(block, 2), fast.plain_count(block, 2)):
         if found is not None:
             assert rows is not None
             assert {len(row) for row in rows} == {2}
@@ -182,9 +182,9 @@ def test_the_line_at_fault_is_told_far_into_a_file(spool, odd):
     rows = '1,2\r\n"3","4\r\n"\r\n' * 30_000
     path = spool(f"a,b\r\n{rows}{odd}\r\n{rows}".encode())
     with pytest.raises(DamagedFile, match=r"line 9000[24] ") as counted:
-        delimited.inspect(path)
+        reference.inspect(path)
     with pytest.raises(DamagedFile) as told:
-        list(delimited.read_rows(path))
+        list(reference.read_rows(path))
     assert str(counted.value) == str(told.value)
 
 
@@ -211,7 +211,7 @@ def test_a_file_cut_short_is_damaged_or_gives_the_first_rows(spool, table, data)
         if len(rows) > 1:
             assert rows[-1][:-1] == values
             assert last.startswith(rows[-1][-1])
-        assert not delimited.inspect(path).terminated
+        assert not reference.inspect(path).terminated
 
 
 @given(tables(), st.data())
@@ -219,7 +219,7 @@ def test_a_gzip_file_cut_short_is_damaged(spool, table, data):
     content = gzip.compress(as_csv(table).encode())
     path = spool(content[: data.draw(st.integers(2, len(content) - 1))])
     with pytest.raises(DamagedFile, match="gzip"):
-        delimited.inspect(path)
+        reference.inspect(path)
 
 
 @pytest.mark.parametrize("place", [2, 12, -6, -1])
@@ -227,7 +227,7 @@ def test_a_gzip_file_with_a_changed_byte_is_damaged(spool, place):
     content = bytearray(gzip.compress(b"a,b\n" + b"1,2\n" * 1000))
     content[place] ^= 0xFF
     with pytest.raises(DamagedFile, match="gzip"):
-        delimited.inspect(spool(bytes(content)))
+        reference.inspect(spool(bytes(content)))
 
 
 @pytest.mark.parametrize(
@@ -236,9 +236,9 @@ def test_a_gzip_file_with_a_changed_byte_is_damaged(spool, place):
     ids=["no byte", "gzip"],
 )
 def test_a_file_of_nothing_is_an_empty_report(spool, content):
-    summary = delimited.inspect(spool(content))
+    summary = reference.inspect(spool(content))
     assert (summary.header, summary.rows, summary.terminated) == ([], 0, True)
-    assert list(delimited.read_rows(spool(content))) == []
+    assert list(reference.read_rows(spool(content))) == []
 
 
 @pytest.mark.parametrize(
@@ -249,12 +249,12 @@ def test_bytes_without_a_header_are_a_damaged_file(spool, text, encoding):
     content = gzip.compress(text.encode()) if encoding == "gzip" else text.encode(encoding)
     path = spool(content)
     if not text and encoding in {"utf-8", "gzip"}:
-        assert delimited.inspect(path).header == []
+        assert reference.inspect(path).header == []
         return
     with pytest.raises(DamagedFile, match="no header"):
-        delimited.inspect(path)
+        reference.inspect(path)
     with pytest.raises(DamagedFile, match="no header"):
-        list(delimited.read_rows(path))
+        list(reference.read_rows(path))
 
 
 @pytest.mark.parametrize("header", ["a;b", "a\tb", "a|b", '"a;b"', "a;b;c"])
@@ -262,9 +262,9 @@ def test_bytes_without_a_header_are_a_damaged_file(spool, text, encoding):
 def test_a_file_with_another_separator_is_refused(spool, header, rest):
     path = spool((header + rest).encode())
     with pytest.raises(DamagedFile, match="not comma-separated"):
-        delimited.inspect(path)
+        reference.inspect(path)
     with pytest.raises(DamagedFile, match="not comma-separated"):
-        list(delimited.read_rows(path))
+        list(reference.read_rows(path))
 
 
 def test_another_separator_within_a_field_is_text(spool):
@@ -346,31 +346,31 @@ def test_blank_lines_are_no_rows(spool):
         (b"\n <!DOCTYPE html><p>Sign in", "HTML page"),
         (b"<html><p>Sign in", "HTML page"),
         (codecs.BOM_UTF8 + b"<HTML lang='en'>", "HTML page"),
-        (b"a\n" + b"x" * (delimited.MAX_FIELD + 1), "field limit"),
+        (b"a\n" + b"x" * (reference.MAX_FIELD + 1), "field limit"),
     ],
 )
 def test_a_damaged_file_is_refused_with_the_reason(spool, content, reason):
     path = spool(content)
     with pytest.raises(DamagedFile, match=reason):
-        delimited.inspect(path)
+        reference.inspect(path)
     with pytest.raises(DamagedFile, match=reason):
-        list(delimited.read_rows(path))
+        list(reference.read_rows(path))
 
 
 def test_a_field_may_be_as_long_as_the_limit(spool):
-    field = "x" * delimited.MAX_FIELD
+    field = "x" * reference.MAX_FIELD
     assert read(spool(f"a,b\n1,{field}\n".encode())) == [["a", "b"], ["1", field]]
 
 
 def test_a_record_over_many_long_lines_is_refused_before_it_fills_the_memory(spool, monkeypatch):
-    for module in (delimited, lines, plain):
+    for module in (reference, lines, fast):
         monkeypatch.setattr(module, "MAX_RECORD", 10_000)
     fields = ",".join('"' + "x" * 900 + '\n"' for _ in range(20))
     with pytest.raises(DamagedFile, match="more than 10000 characters"):
-        delimited.inspect(spool(fields.encode()))
+        reference.inspect(spool(fields.encode()))
     with pytest.raises(DamagedFile, match="more than 10000 characters"):
-        delimited.inspect(spool(gzip.compress(b"," * 1_000_000)))
-    assert delimited.inspect(spool(b"a,b\n" + b"1,2\n" * 10_000)).rows == 10_000
+        reference.inspect(spool(gzip.compress(b"," * 1_000_000)))
+    assert reference.inspect(spool(b"a,b\n" + b"1,2\n" * 10_000)).rows == 10_000
 
 
 def test_a_hundred_thousand_columns_can_be_read(spool):
@@ -382,8 +382,8 @@ def test_memory_does_not_grow_with_the_file(spool):
     path = spool(gzip.compress(b"a,b\n" + b"some text,more text\n" * 200_000))
     tracemalloc.start()
     try:
-        rows = delimited.inspect(path).rows
-        first = list(islice(delimited.read_rows(path), 3))
+        rows = reference.inspect(path).rows
+        first = list(islice(reference.read_rows(path), 3))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -398,8 +398,8 @@ def test_memory_does_not_grow_with_a_file_whose_blocks_end_within_a_record(spool
     path = spool(b"a,b\n" + record * count)
     tracemalloc.start()
     try:
-        rows = delimited.inspect(path).rows
-        read = sum(row == [text, "1"] for row in delimited.read_rows(path))
+        rows = reference.inspect(path).rows
+        read = sum(row == [text, "1"] for row in reference.read_rows(path))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -410,16 +410,16 @@ def test_memory_does_not_grow_with_a_file_whose_blocks_end_within_a_record(spool
 @pytest.mark.parametrize("name", ["plain_columns", "plain_count"])
 def test_a_block_that_ends_within_a_record_is_read_at_once_with_its_rest(spool, monkeypatch, name):
     """Slowness is no fault that any other test would see."""
-    at_once, function = [], getattr(delimited, name)
+    at_once, function = [], getattr(reference, name)
 
     def note(block, width):
         found = function(block, width)
         at_once.append(found.rows if found else 0)
         return found
 
-    monkeypatch.setattr(delimited, name, note)
+    monkeypatch.setattr(reference, name, note)
     path = spool(as_csv([["a", "b"], *[["one line\nand\nanother", "1"]] * 20_000]).encode())
-    assert delimited.inspect(path).rows == len(list(delimited.read_rows(path))) == 20_000
+    assert reference.inspect(path).rows == len(list(reference.read_rows(path))) == 20_000
     # All but those beside the header, in the first block.
     assert sum(at_once) > 15_000
 
@@ -438,24 +438,24 @@ def test_a_gzip_file_in_odd_pieces_is_read_as_it_was_checked(spool):
 
 
 def test_the_digest_is_that_of_the_content_however_it_was_packed(spool):
-    plain = delimited.inspect(spool(b"a\n1\n"))
-    packed = delimited.inspect(spool(gzip.compress(b"a\n1\n")))
-    assert plain.digest == packed.digest != delimited.inspect(spool(b"a\n2\n")).digest
+    plain = reference.inspect(spool(b"a\n1\n"))
+    packed = reference.inspect(spool(gzip.compress(b"a\n1\n")))
+    assert plain.digest == packed.digest != reference.inspect(spool(b"a\n2\n")).digest
     assert plain.size == 4
     assert packed.size == len(gzip.compress(b"a\n1\n"))
 
 
 def test_a_file_whose_header_is_no_longer_the_one_checked_is_refused(spool):
     with pytest.raises(DamagedFile, match="header"):
-        list(delimited.read_rows(spool(b"a,b\n1,2\n"), ["b", "a"]))
+        list(reference.read_rows(spool(b"a,b\n1,2\n"), ["b", "a"]))
 
 
 def test_a_blank_line_is_a_null_in_a_report_of_one_column(tmp_path: Path) -> None:
     file = tmp_path / "one"
     file.write_bytes(b"\r\nName\r\n\r\nx\r\n\r\n\r\ny\r\n\r\n")
-    summary = delimited.inspect(file)
+    summary = reference.inspect(file)
     assert (summary.header, summary.rows) == (["Name"], 5)
-    rows = list(delimited.read_rows(file, summary.header))
+    rows = list(reference.read_rows(file, summary.header))
     assert rows == [[""], ["x"], [""], [""], ["y"]]
 
 
