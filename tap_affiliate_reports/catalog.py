@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import msgspec
 from singer_sdk.singerlib import Catalog, CatalogEntry, Metadata, StreamMetadata
 
 from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.sdk import load_json
 
 Method: TypeAlias = Literal["INCREMENTAL", "FULL_TABLE"]
 Inclusion: TypeAlias = Literal["available", "automatic", "unsupported"]
@@ -54,6 +55,21 @@ class _Stream(msgspec.Struct):
 
 class _Catalog(msgspec.Struct):
     streams: list[Any]
+
+
+def read_catalog_file(file: IO[str] | None) -> dict[str, Any] | None:
+    """Return the object of the option --catalog; None without a file. Raises SettingsError."""
+    if file is None:
+        return None
+    try:
+        document: Any = load_json(file.read())
+    except ValueError as error:
+        msg = f"--catalog: not readable JSON: {error}"
+        raise SettingsError(msg) from None
+    if not isinstance(document, dict):
+        msg = "--catalog: not a JSON object"
+        raise SettingsError(msg)
+    return document
 
 
 def read_catalog(document: Any) -> Catalog | None:

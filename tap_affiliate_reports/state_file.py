@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 from singer_sdk.helpers._util import load_json
 
 from tap_affiliate_reports.errors import SettingsError
+
+STATE_IS_EMPTY = "--state: the state is empty: all windows are new"
 
 logger = logging.getLogger(__name__)
 
 ACCEPTED = (
     "give a state object with bookmarks, a STATE message, or the output of `meltano state get`"
 )
+
+
+def read_state_file(file: IO[str] | None) -> dict[str, Any] | None:
+    """Return the state of the option --state; None without a file. Raises SettingsError."""
+    if file is None:
+        return None
+    try:
+        state = read_state(file.read())
+    except ValueError as error:  # the file is not text
+        msg = f"--state: not readable JSON: {error}"
+        raise SettingsError(msg) from None
+    except SettingsError as error:
+        msg = f"--state: {error}"
+        raise SettingsError(msg) from None
+    if not state.get("bookmarks"):
+        logger.warning(STATE_IS_EMPTY)
+    return state
 
 
 def read_state(text: str) -> dict[str, Any]:

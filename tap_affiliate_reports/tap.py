@@ -10,40 +10,38 @@ from typing import IO, TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
-from singer_sdk.helpers._catalog import get_selected_schema
-from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib import StateMessage
+from typing_extensions import override
 
 from tap_affiliate_reports import settings, stream_maps
-from tap_affiliate_reports.catalog import read_catalog
+from tap_affiliate_reports.catalog import read_catalog, read_catalog_file
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
-from tap_affiliate_reports.errors import LoaderGone, SettingsError, StreamError, TapError
+from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.messages import LineWriter, StateLineWriter
+from tap_affiliate_reports.run import Run
+from tap_affiliate_reports.sdk import ConfigInput, SdkTap
+from tap_affiliate_reports.selection import Selection
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
-from tap_affiliate_reports.state_file import read_state, unwrap
-from tap_affiliate_reports.streams import TableStream
+from tap_affiliate_reports.state_file import read_state_file, unwrap
+from tap_affiliate_reports.streams import AffiliateStream, TableStream
 from tap_affiliate_reports.sync import Sync
 
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override
-
 if TYPE_CHECKING:
-    from types import FrameType
-
     from click import Context, Option
 
     from tap_affiliate_reports.sandbox import Sandbox
 
+INVENTED_DATA = "%s.api_url is 'sandbox': all of its data is invented"
+NO_SUCH_STREAM = "stream_maps: there is no stream %r"
+STOPPING = "received signal %d, stopping; finished windows are saved in the state"
 
-class TapAffiliateReports(Tap):
-    """Loads affiliate-network reports, made by export jobs, incrementally by date."""
+
+class TapAffiliateReports(SdkTap):
+    """Loads affiliate-network reports, which services export by jobs, incrementally by date."""
 
     name = "tap-affiliate-reports"
     config_jsonschema = settings.CONFIG_SCHEMA
@@ -77,24 +75,18 @@ class TapAffiliateReports(Tap):
         completed = settings.complete(
             config or {}, self.config_jsonschema["properties"], from_environment=parse_env_config
         )
-        given = options.pop("state", None)
-        self._given_state = {} if given is None else unwrap(given)
-        state_check(self._given_state)
+        state = options.pop("state", None)
+        self._initial_state = {} if state is None else unwrap(state)
+        state_check(self._initial_state)
         super().__init__(
-            config=completed, catalog=read_catalog(catalog), state=self._given_state, **options
+            config=completed, catalog=read_catalog(catalog), state=self._initial_state, **options
         )
-        # The framework's would copy the whole state for each message, to know it again.
-        self._state_writer = StateLineWriter(self.message_writer)
-
-    @property
-    def has_given_state(self) -> bool:
-        """Whether this sync goes on from the state of an earlier one."""
-        return bool(self._given_state.get("bookmarks"))
+        self.use_state_writer(StateLineWriter(self.message_writer))
 
     # Settings
 
     @override
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+    def check_config(self, *, raise_errors: bool) -> list[str]:
         errors, warnings = settings.check(self._config, set(self.config_jsonschema["properties"]))
         for line in warnings:
             self.logger.warning(line)
@@ -107,13 +99,12 @@ class TapAffiliateReports(Tap):
     def sources(self) -> Sequence[Source]:
         """The configured sources."""
         start = settings.parse_day("start_date", self.config["start_date"])
-        version = self.plugin_version
-        agent = self.config.get("user_agent") or f"{self.name}/{version}"
+        agent = self.config.get("user_agent") or f"{self.name}/{self.plugin_version}"
         found: list[Source] = []
-        for name, make in SOURCES.items():
+        for name, build in SOURCES.items():
             if name in self.config:
                 own = self._with_sandbox(name, self.config[name])
-                found.append(make(own, start=start, clock=self.clock, user_agent=agent))
+                found.append(build(own, start=start, clock=self.clock, user_agent=agent))
         return found
 
     def _with_sandbox(self, name: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,97 +116,104 @@ class TapAffiliateReports(Tap):
         if self._sandbox is None:
             self._sandbox = Sandbox(now=self.clock.now).start()
         self._sandbox.admit(name, own)
-        self.logger.warning("%s.api_url is 'sandbox': all of its data is invented", name)
+        self.logger.warning(INVENTED_DATA, name)
         return {**own, "api_url": self._sandbox.base_url(name)}
 
-    # Streams
+    # The parts of a sync. The SDK's constructor asks for streams, so each is built when needed.
+
+    @cached_property
+    def run(self) -> Run:
+        """What the streams of this sync share."""
+        run = Run(self.name, clock=self.clock, writer=self.message_writer, sources=self.sources)
+        run.before_first = self.plan
+        run.after_last = lambda: self.sync.report()
+        return run
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The reports that the settings and the catalog select."""
+        return Selection(self.input_catalog)
 
     @cached_property
     def discovery(self) -> Discovery:
-        """What the sources offer, and what of it is to be synced."""
-        return Discovery(self, self._given_state)
+        """The streams of the sources."""
+        return Discovery(
+            self.run,
+            self.selection,
+            self._initial_state.get("bookmarks", {}),
+            singer_decimal=bool(self.config.get("use_singer_decimal")),
+        )
+
+    @cached_property
+    def sync(self) -> Sync:
+        """The plan and the result of this sync."""
+        return Sync(
+            self.run,
+            self.discovery,
+            self.selection,
+            self.config,
+            is_first=not self._initial_state.get("bookmarks"),
+            write_state=lambda: self.state_writer.write_state(self.state),
+        )
+
+    def plan(self) -> None:
+        """Plan what all selected streams load, once."""
+        self.sync.plan(self._affiliate_streams, self.state.get("bookmarks", {}))
+
+    # Streams
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        return self.discovery.streams()
-
-    @override
-    def setup_mapper(self) -> None:
-        # The framework would register the catalog's streams: those too that are not selected, of
-        # which no column is left for a map, and with a schema that may lack new columns.
-        try:
-            super(Tap, self).setup_mapper()
-        except ConfigValidationError:
-            raise
-        except Exception as error:  # the framework raises many kinds
-            msg = f"stream_maps: {error}"
-            raise SettingsError(msg) from None
-        selected = [stream for stream in self.streams.values() if stream.selected]
-        for stream in selected:
-            self.register(stream)
-        if self.mapper.stream_maps_dict:
-            stream_maps.check_aliases(self.mapper, [stream.name for stream in selected])
-            known = {*self.streams, *self.discovery.known}
-            for name in stream_maps.unknown_streams(self.mapper, known):
-                self.logger.warning("stream_maps: there is no stream %r", name)
+        return self.discovery.streams(self)
 
     @property
     @override
     def streams(self) -> dict[str, Stream]:
-        if self._streams is None:
-            # Lists cost nothing, so they come first, in the order of their source.
+        if not self.has_streams:
+            # Lists cost no export, so they come first, in the order of their source.
             names = [spec.name for source in self.sources for spec in source.lists()]
-            order = {name: place for place, name in enumerate(names)}
-            found = super().streams
-            self._streams = {
-                name: found[name] for name in sorted(found, key=lambda n: order.get(n, len(order)))
-            }
-        return self._streams
+            places = {name: place for place, name in enumerate(names)}
+            self.order_streams(lambda name: places.get(name, len(places)))
+            self.run.last_stream = next(reversed(super().streams), "")
+        return super().streams
 
     @property
-    def table_streams(self) -> list[TableStream]:
-        """The streams whose rows come from result files."""
-        return [stream for stream in self.streams.values() if isinstance(stream, TableStream)]
+    def _affiliate_streams(self) -> list[AffiliateStream]:
+        return [one for one in self.streams.values() if isinstance(one, AffiliateStream)]
 
-    def register(self, stream: Stream) -> None:
-        """Make the mapper know a stream's schema as it is now."""
-        schema = get_selected_schema(stream.name, stream.effective_schema, stream.mask)
+    @override
+    def setup_mapper(self) -> None:
+        # The SDK would register the schemas of the catalog: those of deselected streams too, which
+        # have no column for a map, and without columns that are new.
         try:
-            stream_maps.register(self.mapper, stream.name, schema, stream.primary_keys)
-        except stream_maps.MapError as error:
-            # A schema that changes in the middle of a sync concerns its own stream only.
-            raise (StreamError if self.run.prepared else SettingsError)(str(error)) from None
+            super(Tap, self).setup_mapper()
+        except ConfigValidationError:
+            raise
+        except Exception as error:  # the SDK raises many kinds
+            msg = f"stream_maps: {error}"
+            raise SettingsError(msg) from None
+        selected = [stream for stream in self._affiliate_streams if stream.selected]
+        for stream in selected:
+            stream.register()
+        if self.mapper.stream_maps_dict:
+            stream_maps.check_aliases(self.mapper, [stream.name for stream in selected])
+            known = {*self.streams, *self.discovery.known}
+            for name in stream_maps.unknown_streams(self.mapper, known):
+                self.logger.warning(NO_SUCH_STREAM, name)
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(unwrap(state))
-        if self._mapper is not None:
-            for stream in self.table_streams:
-                stream.keep_types()
-
-    # A sync
-
-    @cached_property
-    def run(self) -> Sync:
-        """The sync that this process makes."""
-        return Sync(self)
-
-    def write_state(self) -> None:
-        """Write a STATE message, unless it would be the last one again."""
-        self._state_writer.write_state(self.state)
-
-    def close(self) -> None:
-        """Remove temporary files and stop the sandbox."""
-        self.run.close()
-        if self._sandbox is not None:
-            self._sandbox.stop()
-            self._sandbox = None
+        if self.has_mapper:
+            for stream in self._affiliate_streams:
+                if isinstance(stream, TableStream):
+                    stream.keep_types()
 
     # The command line
 
     @classmethod
     @override
-    def cb_config(cls, ctx: Context, param: Option, value: tuple[str, ...]) -> _ConfigInput:
+    def cb_config(cls, ctx: Context, param: Option, value: tuple[str, ...]) -> ConfigInput:
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError) as error:
@@ -229,31 +227,31 @@ class TapAffiliateReports(Tap):
         *,
         about: bool = False,
         about_format: str | None = None,
-        config: _ConfigInput | None = None,
+        config: ConfigInput | None = None,
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
     ) -> None:
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
-        given = config or _ConfigInput()
+        config = config or ConfigInput()
         try:
             tap = cls(
-                config=given.config,
-                parse_env_config=given.parse_env,
-                state=_state(state),
-                catalog=_json_object("--catalog", catalog),
+                config=config.config,
+                parse_env_config=config.parse_env,
+                state=read_state_file(state),
+                catalog=read_catalog_file(catalog),
             )
         except ConfigValidationError as error:
-            # The framework would add a line of its own.
+            # The SDK would add a line of its own.
             raise SettingsError("; ".join(error.errors)) from None
-        # What is wrong for all streams is told before the first one begins.
-        tap.run.prepare()
+        # An error that concerns all streams is raised before the first message.
+        tap.plan()
         tap.sync_all()
 
     # Ending
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+    def terminate(self, signum: int) -> None:
         if self.message_writer.busy:
             self.message_writer.after_write = lambda: self._terminate(signum)
         else:
@@ -261,44 +259,23 @@ class TapAffiliateReports(Tap):
 
     def _terminate(self, signum: int) -> None:
         try:
-            self.logger.warning("told to stop by signal %d: what is complete is kept", signum)
-            if self.run.has_planned:
-                self.run.note_jobs()
+            self.logger.warning(STOPPING, signum)
+            if self.sync.has_planned:
+                self.sync.note_jobs()
                 self.message_writer.after_write = lambda: None
                 self.message_writer.write_message(StateMessage(value=self.state))
             self.close()
             sys.stderr.flush()
         finally:
-            # Downloads and the sandbox have threads that an ordinary exit would wait for.
+            # An ordinary exit would wait for the threads of downloads and of the sandbox.
             os._exit(128 + signum)
 
-
-def _state(file: IO[str] | None) -> dict[str, Any] | None:
-    if file is None:
-        return None
-    try:
-        state = read_state(file.read())
-    except ValueError as error:  # the file is not text
-        msg = f"--state: not readable JSON: {error}"
-        raise SettingsError(msg) from None
-    except SettingsError as error:
-        msg = f"--state: {error}"
-        raise SettingsError(msg) from None
-    if not state.get("bookmarks"):
-        TapAffiliateReports.logger.warning("--state: the state is empty: all windows are new")
-    return state
-
-
-def _json_object(option: str, file: IO[str] | None) -> dict[str, Any] | None:
-    try:
-        document: Any = None if file is None else load_json(file.read())
-    except ValueError as error:
-        msg = f"{option}: not readable JSON: {error}"
-        raise SettingsError(msg) from None
-    if document is not None and not isinstance(document, dict):
-        msg = f"{option}: not a JSON object"
-        raise SettingsError(msg)
-    return document
+    def close(self) -> None:
+        """Remove temporary files and stop the sandbox."""
+        self.run.close()
+        if self._sandbox is not None:
+            self._sandbox.stop()
+            self._sandbox = None
 
 
 def main() -> None:

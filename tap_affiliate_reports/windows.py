@@ -74,6 +74,21 @@ class Reload:
 
 
 @dataclass(frozen=True)
+class DateRange:
+    """The days to fetch, both inclusive, and the moment by which ages are counted.
+
+    `is_end_set` says that the last day is a setting, not the last day that is over. `reload` is
+    what is to be loaded again.
+    """
+
+    start: date
+    end: date
+    now: datetime
+    is_end_set: bool = False
+    reload: Reload | None = None
+
+
+@dataclass(frozen=True)
 class LedgerEntry:
     """What the ledger knows of a window: days requested, rows, when its file was finished.
 

@@ -205,10 +205,10 @@ def check_loud(world: World, run: Run, name: str, marks: dict[str, str]) -> None
         assert "GET" in told or all(kind in told for kind in (CSV, DEALS, HOT))
         return
     assert stream in told
-    if "files are left" not in told:
+    if "files not loaded" not in told:
         assert f"{stream} export " in told or f"{stream} create 1" in told, told
     for kind in FILES:
-        if kind != stream and "files are left" not in told:
+        if kind != stream and "files not loaded" not in told:
             assert world.is_exact(kind)
     assert run.records("exports")
     if name != "create" and world.mark(stream) != marks[stream]:

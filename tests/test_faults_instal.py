@@ -153,7 +153,7 @@ def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case:
         assert REPORT in told
         if case.step != "clock":
             window = re.search(REPORT + r" 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
-            assert window or "windows are left" in told, f"no window is named: {told}"
+            assert window or "windows not loaded" in told, f"no window is named: {told}"
         if case.how == "always":
             assert world.mark == "2026-11-18"
         world.sandbox.faults.clear()

@@ -661,7 +661,7 @@ class TestFingerprint:
         own["fingerprint"] = json.dumps({**json.loads(own["fingerprint"]), "timezone": name})
         error = sync(config, clock, state=state).error
         assert isinstance(error, TapError)
-        assert "timezone" in str(error)
+        assert "time zone" in str(error)
 
     def test_windows_of_the_utc_fallback_are_one_clear_line(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any], spent: Spent

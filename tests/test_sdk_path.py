@@ -17,7 +17,7 @@ from test_record_lines import ODD, USUAL
 from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 from tap_affiliate_reports.schema import Kind
-from tap_affiliate_reports.streams.table import TableStream
+from tap_affiliate_reports.streams import ReportStream, TableStream
 
 TYPES = {
     "Words": "String",
@@ -41,7 +41,7 @@ def by_the_sdk(config: Mapping[str, Any], clock: FakeClock, **options: Any) -> R
     with (
         mock.patch.object(TableStream, "is_mapped", new=True),
         mock.patch.object(RecordLines, "encode", side_effect=AssertionError("a block")),
-        mock.patch.object(TableStream, "_write_record_message", Stream._write_record_message),
+        mock.patch.object(ReportStream, "write_record", Stream._write_record_message),
         mock.patch.object(TableStream, "TYPE_CONFORMANCE_LEVEL", TypeConformanceLevel.RECURSIVE),
     ):
         return sync(config, clock, **options).ok()

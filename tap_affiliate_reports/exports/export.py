@@ -1,47 +1,59 @@
-"""One window's export: what it is to bring, and where it stands."""
+"""How far one order got: its step, its job, and its file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from typing import TypeAlias
 
 from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
+from tap_affiliate_reports.exports.job import ExportJob
+from tap_affiliate_reports.exports.order import ExportOrder
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.http import NotReady
 
 
 class Step(Enum):
-    """Where an export stands."""
+    """The step that an export has reached."""
 
     QUEUED = "queued"
     RUNNING = "running"
     # The job is in error, and the service will run it again.
     RETRYING = "retrying"
+    # The job failed and is replayed after a pause.
     PAUSED = "paused"
     # The job is finished; its file is downloaded once there is a slot.
     FINISHED = "finished"
     DOWNLOADING = "downloading"
     READY = "ready"
-    LEFT = "left"
+    SKIPPED = "skipped"
     FAILED = "failed"
     DONE = "done"
 
 
-# Why an export is left whose file is in the warehouse.
-LOADED_BEFORE = "its file is loaded already"
-# Those whose job is polled.
+# The steps in which the job is polled.
 POLLED = frozenset({Step.RUNNING, Step.RETRYING})
-# Those that take one of the slots.
-UNDER_WAY = frozenset({Step.RUNNING, Step.PAUSED, Step.DOWNLOADING, Step.READY})
+# The steps that occupy one of the slots.
+IN_SLOT = frozenset({Step.RUNNING, Step.PAUSED, Step.DOWNLOADING, Step.READY})
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A downloaded file that was read and checked."""
+
+    path: Path
+    summary: Summary
+
+
+DownloadOutcome: TypeAlias = StoredFile | NotReady
 
 
 @dataclass(frozen=True)
 class ResultFile:
-    """The file of one export, whole and checked."""
+    """The file of one export, complete and checked. `seconds_waited` counts from its start."""
 
     job: ExportJob
     finished_at: datetime
@@ -50,98 +62,85 @@ class ResultFile:
     seconds_waited: float
 
 
-# What a download brings.
-Landed = tuple[Path, Summary] | NotReady | TapError
+@dataclass
+class LastRun:
+    """What is known of the job's last run: it tells a new file from that of an earlier run.
+
+    `seen` says that the job was seen running since it was requested. `old_finished_at` is the date
+    of the earlier file, which a job may show until it has a new one.
+    """
+
+    seen: bool = False
+    is_replay: bool = False
+    old_finished_at: datetime | None = None
+    accepts_any_file: bool = False
+
+    def made(self, finished_at: datetime | None) -> bool | None:
+        """Return whether a file of this date is of the last run; None if only its age can say."""
+        if self.accepts_any_file:
+            return True
+        is_new = finished_at is None or finished_at != self.old_finished_at
+        if is_new and (self.seen or self.is_replay):
+            return True
+        return False if self.is_replay else None
 
 
 @dataclass(eq=False)
 class Export:
-    """One window's export on its way; what is above the line is given, the rest is progress.
+    """The progress of one order. Moments are those of the monotonic clock, in seconds."""
 
-    `is_fresh` judges a file by when it was finished and the service's time; `check` looks into a
-    stored file and raises DamagedFile where another download may help. `known_job` was noted for
-    the same request before; with `fetch_only` it is all there is, and never asked for anew.
-    `was_loaded` says that the warehouse has rows of it, `is_refresh` that it has all its days.
-    `is_wanted` is asked of a finished job before its file is fetched.
-    """
-
-    stream: str
-    window: str
-    request: ExportRequest
-    is_fresh: Callable[[datetime, datetime], bool] = lambda finished_at, now: True  # noqa: ARG005
-    check: Callable[[Path, Summary], None] = lambda path, summary: None  # noqa: ARG005
-    known_job: str = ""
-    fetch_only: bool = False
-    was_loaded: bool = False
-    is_refresh: bool = False
-    is_wanted: Callable[[ExportJob], bool] = lambda job: True  # noqa: ARG005
-    # ------------------------------------------------------------------
+    order: ExportOrder
     step: Step = Step.QUEUED
     job: ExportJob | None = None
-    landed: Landed | None = None
+    run: LastRun = field(default_factory=LastRun)
+    download: Future[DownloadOutcome] | None = None
     result: ResultFile | None = None
     error: TapError | None = None
-    left_because: str = ""
-    left_for_quota: bool = False
+    skip_reason: str = ""
+    skipped_for_quota: bool = False
     exports_spent: int = 0
     failures: int = 0
-    percent_seen: int | None = None
-    began: float = 0.0
-    asked: float = 0.0
+    last_percent: int | None = None
+    started_at: float = 0.0
+    requested_at: float = 0.0
+    # When the job itself, not the list of jobs, was last polled.
+    polled_at: float = 0.0
     next_try: float = 0.0
-    # Seen running, or in error, since it was asked for: a file with another date is fresh.
-    seen_running: bool = False
-    # Replayed, and the date of the old file, which the job shows until it has a new one.
-    replayed: bool = False
-    stale_at: datetime | None = None
-    take_as_is: bool = False
-    # When the job itself was last polled.
-    asked_alone: float = 0.0
-    # How many looks at the service's list did not show its job.
-    misses: int = 0
+    # How many looks at the service's list did not show the job.
+    absent_from_list: int = 0
 
     def __str__(self) -> str:
-        return f"{self.stream} {self.window}"
+        return str(self.order)
 
     @property
     def needs_export(self) -> bool:
         """Whether this will spend one of the account's exports."""
-        return self.step is Step.QUEUED and not self.known_job and not self.request.synchronous
+        return self.step is Step.QUEUED and self.order.needs_export
 
     @property
-    def is_left(self) -> bool:
-        """Whether the window is left as it is in this run."""
-        return self.step is Step.LEFT
-
-    @property
-    def is_given_up(self) -> bool:
-        """Whether nobody waits for its file any longer."""
-        return self.step in {Step.DONE, Step.LEFT, Step.FAILED}
-
-    def discard(self) -> None:
-        """Remove its file; one that is still being downloaded goes when that ends."""
-        if self.result is not None:
-            self.result.path.unlink(missing_ok=True)
-        if isinstance(self.landed, tuple):
-            self.landed[0].unlink(missing_ok=True)
+    def is_skipped(self) -> bool:
+        """Whether the window is not loaded in this run."""
+        return self.step is Step.SKIPPED
 
     @property
     def progress(self) -> str:
-        """How far the service says its job is."""
+        """The service's figure of how far the job is, for the log."""
         if self.job and self.step is Step.RETRYING:
             return self.job.word
         return f"{self.job.percent}%" if self.job and self.job.percent is not None else "?%"
 
-    def leave(self, because: str, *, is_quota: bool = False) -> None:
-        """Leave the window as it is in this run."""
-        self.step, self.left_because, self.left_for_quota = Step.LEFT, because, is_quota
+    def skip(self, reason: str, *, for_quota: bool = False) -> None:
+        """Do not load the window in this run."""
+        self.step, self.skip_reason, self.skipped_for_quota = Step.SKIPPED, reason, for_quota
+
+    def discard(self) -> None:
+        """Remove the file, now or when its download ends."""
+        if self.result is not None:
+            self.result.path.unlink(missing_ok=True)
+        if self.download is not None:
+            self.download.add_done_callback(_remove_file)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much a source may be asked; seconds for times. `max_exports` None is no limit."""
-
-    max_exports: int | None = 90
-    max_concurrent_jobs: int = 5
-    poll_interval: float = 2.0
-    job_timeout: float = 5400.0
+def _remove_file(download: Future[DownloadOutcome]) -> None:
+    if download.exception() is None and isinstance(stored := download.result(), StoredFile):
+        stored.path.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
 """The export flow: the queue of all exports of a source, and the only loop that sleeps.
 
-They stand in the order in which they will be taken. At most `max_concurrent_jobs` of them are in
-flight or spooled at once. A job that the service is retrying gives its slot to others; once it is
-finished, its file waits for a free slot, unless it is the one that is waited for. The flow moves
-when it is asked to: `take` waits for one export, `tick` does what is due without waiting. Downloads
-run beside it.
+The exports stand in the order in which their files are needed. At most `max_concurrent_jobs` of
+them are in flight or spooled at once. A job that the service is retrying frees its slot; once it is
+finished, its file waits for a free slot, unless the flow is waiting for that file. The flow moves
+when it is called: `wait_for` waits for one export, `advance` does what is due without waiting.
+Downloads run in the background.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.errors import (
-    ExportFailed,
-    RateLimited,
-    TapError,
-    Unauthorized,
-)
+from tap_affiliate_reports.errors import ExportFailed, RateLimited, TapError, Unauthorized
 from tap_affiliate_reports.exports.download import Downloads
-from tap_affiliate_reports.exports.export import POLLED, UNDER_WAY, Export, Limits, ResultFile, Step
+from tap_affiliate_reports.exports.export import IN_SLOT, POLLED, Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportSource
+from tap_affiliate_reports.exports.order import Limits
+from tap_affiliate_reports.exports.outcomes import Next, Outcome, Ready, Skip, Wait
 from tap_affiliate_reports.exports.polling import Polling
 from tap_affiliate_reports.exports.quota import Quota
-from tap_affiliate_reports.exports.steps import LONGEST_PAUSE, Steps
+from tap_affiliate_reports.exports.steps import LONGEST_PAUSE, ExportSteps
 
 HEARTBEAT = 30.0
 
 logger = logging.getLogger(__name__)
 
+StepCall = Callable[[Export], Outcome]
+
 
 @dataclass
 class ExportFlow:
-    """Brings the files of many exports, in order, with a bounded number under way.
+    """Brings the files of many exports, in order, with a bounded number in flight.
 
     `while_waiting` is called now and then, for whatever else must go on.
     """
@@ -48,49 +48,40 @@ class ExportFlow:
     limits: Limits = field(default_factory=Limits)
     name: str = ""
     while_waiting: Callable[[], None] = lambda: None
-    _waiting: deque[Export] = field(default_factory=deque)
-    _active: list[Export] = field(default_factory=list)
-    _awaited: Export | None = None
-    _heartbeat_due: float = 0.0
+    _queued: deque[Export] = field(default_factory=deque, init=False)
+    _active: list[Export] = field(default_factory=list, init=False)
+    _awaited: Export | None = field(default=None, init=False)
+    _heartbeat_due: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._quota = Quota(self.limits.max_exports)
         self._downloads = Downloads(self.source, self.spool, self.name)
-        self._steps = Steps(
-            self.source,
-            self.clock,
-            self.limits,
-            self._quota,
-            self._downloads,
-            gives_way=self._planned_goes_first,
-            still_needed=lambda: self.exports_needed,
-            has_slot=self._has_slot,
-        )
-        self._polling = Polling(self.source, self.clock, self.limits, self._steps, self._attempt)
+        self._steps = ExportSteps(self.source, self.clock, self.limits, self._quota)
+        self._polling = Polling(self.source, self.clock, self.limits)
 
     def plan(self, exports: Iterable[Export]) -> None:
-        """Queue exports in the order of taking; refreshes get what the quota leaves the others.
+        """Queue exports in order; refreshes get the quota that new windows do not need.
 
-        Exports for which the quota does not suffice are left at once.
+        Exports for which the quota does not suffice are skipped at once.
         """
-        self._waiting.extend(exports)
-        left = self._quota.left
-        needed = (export for export in self._waiting if export.needs_export)
-        for export in sorted(needed, key=lambda export: export.is_refresh):
-            left -= 1
-            if left < 0:
-                export.leave(self._quota.line, is_quota=True)
-        self._waiting = deque(export for export in self._waiting if export.step is Step.QUEUED)
+        self._queued.extend(exports)
+        remaining = self._quota.remaining
+        needed = (export for export in self._queued if export.needs_export)
+        for export in sorted(needed, key=lambda export: export.order.is_refresh):
+            remaining -= 1
+            if remaining < 0:
+                export.skip(self._quota.reason, for_quota=True)
+        self._queued = deque(export for export in self._queued if export.step is Step.QUEUED)
 
     @property
     def exports_needed(self) -> int:
-        """The number of exports that what is queued will spend."""
-        return sum(export.needs_export for export in self._waiting)
+        """The number of exports that the queue will spend."""
+        return sum(export.needs_export for export in self._queued)
 
-    def take(self, export: Export) -> ResultFile | None:
-        """Wait for one export's file; None where it was left as it is. Raises what went wrong."""
-        # Of many that are left for the quota, none has anything to wait for.
-        if export.is_left:
+    def wait_for(self, export: Export) -> ResultFile | None:
+        """Wait for one export's file; return None if it is skipped, raise what went wrong."""
+        # Of many that are skipped for the quota, none has anything to wait for.
+        if export.is_skipped:
             return None
         self._awaited = export
         try:
@@ -101,84 +92,149 @@ class ExportFlow:
     def _wait_for(self, export: Export) -> ResultFile | None:
         while True:
             self.while_waiting()
-            self.tick()
-            if export.step is Step.QUEUED:  # what is taken now never waits for a place
-                self._waiting.remove(export)
+            self.advance()
+            if export.step is Step.QUEUED:  # an awaited export never waits for a slot
+                self._queued.remove(export)
                 self._begin(export)
             if export.step is Step.READY:
                 return export.result
             if export.error is not None:
                 raise export.error
-            if export.is_left:
+            if export.is_skipped:
                 return None
             if export.step is not Step.QUEUED and export not in self._active:
-                msg = f"{export}: lost by the queue as {export.step.value}"
+                msg = f"{export}: internal error: export left the queue as {export.step.value}"
                 raise ExportFailed(msg)
-            self._wait()
+            self._sleep()
 
-    def tick(self) -> None:
+    def advance(self) -> None:
         """Do what is due, without waiting."""
-        self._downloads.landed.clear()
+        self._downloads.ended.clear()
         now = self.clock.monotonic()
         for export in list(self._active):
-            if export.step is Step.DOWNLOADING and export.landed is not None:
-                self._attempt(export, self._steps.take_landed)
+            if export.step is Step.DOWNLOADING and export.download and export.download.done():
+                self._act(export, self._steps.downloaded)
             elif export.step is Step.FINISHED and self._has_slot(export):
-                self._attempt(export, self._steps.download)
+                self._fetch(export)
             elif self._may_replay(export) and now >= export.next_try:
-                self._attempt(export, self._steps.replay)
-        self._polling.poll(self._active)
-        while self._waiting and self._under_way < self.limits.max_concurrent_jobs:
-            export = self._waiting.popleft()
+                self._act(export, self._steps.replay)
+        for export, job in self._polling.polls(self._active):
+            step = partial(self._steps.evaluate, job=job) if job else self._steps.poll
+            self._act(export, step)
+        while self._queued and self._in_slots < self.limits.max_concurrent_jobs:
+            export = self._queued.popleft()
             if export.step is Step.QUEUED:
                 self._begin(export)
 
     def release(self, export: Export) -> None:
-        """Give up an export's place, and its file."""
+        """Free an export's slot and remove its file."""
         export.step = Step.DONE
         export.discard()
         if export in self._active:
             self._active.remove(export)
 
-    def abandon(self, stream: str) -> None:
-        """Give up whatever of a stream is still queued, under way or spooled."""
-        self._waiting = deque(export for export in self._waiting if export.stream != stream)
-        for export in [export for export in self._active if export.stream == stream]:
+    def cancel_stream(self, stream: str) -> None:
+        """Release every export of a stream that is queued, in flight or spooled."""
+        self._queued = deque(export for export in self._queued if export.order.stream != stream)
+        for export in [export for export in self._active if export.order.stream == stream]:
             self.release(export)
 
-    # Moving
+    # Steps and their outcomes
+
+    def _begin(self, export: Export) -> None:
+        self._active.append(export)
+        self._act(export, self._steps.start)
+
+    def _act(self, export: Export, step: StepCall) -> None:
+        """Take a step and those that follow at once; keep an error with the export."""
+        following: StepCall | None = step
+        try:
+            while following is not None:
+                following = self._follow(export, following(export))
+        except Unauthorized:
+            raise
+        except RateLimited as error:
+            # The service asks for a longer wait than allowed: this run can request nothing more.
+            for other in (*self._active, *self._queued):
+                if other.step not in {Step.READY, Step.FAILED, Step.SKIPPED}:
+                    other.skip(str(error), for_quota=True)
+                    other.discard()
+        except TapError as error:
+            export.step, export.error = Step.FAILED, _named(export, error)
+
+    def _follow(self, export: Export, outcome: Outcome) -> StepCall | None:
+        """Act on an outcome; return the step that follows at once, if there is one."""
+        match outcome:
+            case Wait(step, until):
+                export.step, export.next_try = step, until
+            case Skip(reason, for_quota):
+                export.skip(reason, for_quota=for_quota)
+            case Ready(result):
+                export.step, export.result = Step.READY, result
+            case Next.REPLAY:
+                return self._steps.replay
+            case Next.FETCH:
+                export.step = Step.FINISHED
+                if self._has_slot(export):
+                    self._fetch(export)
+            case Next.REQUEST:
+                if self._is_planned(export) or self._has_quota_beyond_plan():
+                    return self._request
+                self._yield_to_planned(export)
+        return None
+
+    def _fetch(self, export: Export) -> None:
+        export.step = Step.DOWNLOADING
+        export.download = self._downloads.begin(export.order, self._steps.job_of(export))
+
+    def _request(self, export: Export) -> Outcome:
+        outcome = self._steps.request(export)
+        self._quota.report(self.exports_needed)
+        return outcome
+
+    # The quota
+
+    def _is_planned(self, export: Export) -> bool:
+        """Return whether the plan counted on this export."""
+        return export.order.needs_export or export.order.request.synchronous
 
     @property
-    def _under_way(self) -> int:
-        return sum(export.step in UNDER_WAY for export in self._active)
+    def _planned(self) -> list[Export]:
+        return [export for export in self._queued if export.needs_export]
+
+    def _has_quota_beyond_plan(self) -> bool:
+        planned = self._planned
+        is_known = self._quota.is_known or not planned
+        return is_known and len(planned) < self._quota.remaining
+
+    def _yield_to_planned(self, export: Export) -> None:
+        """Put planned exports before one that turned out to be needed."""
+        planned = self._planned
+        if not planned or self._quota.is_known:
+            export.skip(self._quota.reason, for_quota=True)
+            return
+        # Only the answer to an export request says what remains of the service's quota.
+        self._active.remove(export)
+        export.step = Step.QUEUED
+        self._queued.remove(planned[0])
+        self._queued.appendleft(export)
+        self._begin(planned[0])
+
+    # Slots and pauses
+
+    @property
+    def _in_slots(self) -> int:
+        return sum(export.step in IN_SLOT for export in self._active)
 
     def _has_slot(self, export: Export) -> bool:
-        """Tell whether an export may go on beside the others; one that is waited for always may."""
-        others = self._under_way - (export.step in UNDER_WAY)
+        """Return whether an export has or may occupy a slot; an awaited one always may."""
+        others = self._in_slots - (export.step in IN_SLOT)
         return export is self._awaited or others < self.limits.max_concurrent_jobs
 
     def _may_replay(self, export: Export) -> bool:
         return export.step is Step.PAUSED and self._has_slot(export)
 
-    def _begin(self, export: Export) -> None:
-        self._active.append(export)
-        self._attempt(export, self._steps.start)
-
-    def _attempt(self, export: Export, action: Callable[[Export], None]) -> None:
-        try:
-            action(export)
-        except Unauthorized:
-            raise
-        except RateLimited as error:
-            # A longer wait than we may make: nothing more can be asked in this run.
-            for other in (*self._active, *self._waiting):
-                if other.step not in {Step.READY, Step.FAILED, Step.LEFT}:
-                    other.leave(str(error), is_quota=True)
-                    other.discard()
-        except TapError as error:
-            export.step, export.error = Step.FAILED, _named(export, error)
-
-    def _wait(self) -> None:
+    def _sleep(self) -> None:
         now = self.clock.monotonic()
         if now >= self._heartbeat_due:
             if self._heartbeat_due:
@@ -188,12 +244,12 @@ class ExportFlow:
         due += [export.next_try for export in self._active if self._may_replay(export)]
         pause = max(0.0, min(due, default=now + LONGEST_PAUSE) - now)
         if any(export.step is Step.DOWNLOADING for export in self._active):
-            self._downloads.landed.wait(pause)
+            self._downloads.ended.wait(pause)
         elif pause:
             self.clock.sleep(pause)
 
     def _log_heartbeat(self) -> None:
-        steps = UNDER_WAY - {Step.READY} | {Step.RETRYING}
+        steps = IN_SLOT - {Step.READY} | {Step.RETRYING}
         waiting = [export for export in self._active if export.step in steps]
         retried = sum(export.step is Step.RETRYING for export in waiting)
         logger.info(
@@ -203,27 +259,9 @@ class ExportFlow:
             ", ".join(f"{export} ({export.progress})" for export in waiting),
         )
 
-    # Quota
-
-    def _planned_goes_first(self, export: Export) -> bool:
-        """Let what was planned to be spent come before an export that turned out to be needed."""
-        promised = [other for other in self._waiting if other.needs_export]
-        if promised and not self._quota.is_known:
-            # What the service has left is told by the answer to an export request.
-            self._waiting.remove(promised[0])
-            self._begin(promised[0])
-            self._active.remove(export)
-            export.step = Step.QUEUED
-            self._waiting.appendleft(export)
-            return True
-        if len(promised) >= self._quota.left:
-            export.leave(self._quota.line, is_quota=True)
-            return True
-        return False
-
 
 def _named(export: Export, error: TapError) -> TapError:
-    """Return the error with its window's name in front, unless it is there."""
+    """Return the error with its window's name in front, unless the error has it."""
     if str(export) in str(error):
         return error
     named = copy.copy(error)

@@ -1,64 +1,71 @@
-"""The exports that a run may still spend: by its own limit, and by what the service says."""
+"""The exports that a run may still spend: by its own limit, and by the service's answers."""
 
 from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+EXPORTS_REMAINING = "the service has %d exports left, the plan needs %d more"
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Quota:
-    """Counts exports; `limit` is how many this run may spend, None any number."""
+    """Counts exports; `limit` is how many this run may spend, None for any number."""
 
     limit: int | None
-    spent: int = 0
-    # The service's own words, once it has refused an export for today.
-    refusal: str = ""
-    _told_left: int | None = None
+    spent: int = field(default=0, init=False)
+    # The service's message, once it has refused an export for today.
+    refusal: str = field(default="", init=False)
+    _service_remaining: int | None = field(default=None, init=False)
+    _is_reported: bool = field(default=False, init=False)
 
     @property
     def is_known(self) -> bool:
-        """Whether the service was asked, and so has told what it has left if it ever does."""
+        """Whether the service has answered a request, and so has said what remains if it does."""
         return self.spent > 0 or bool(self.refusal)
 
     @property
-    def left(self) -> float:
-        """How many exports can still be spent, as far as is known."""
-        own = 0 if self.refusal else self._own_left
-        return own if self._told_left is None else min(own, self._told_left)
+    def remaining(self) -> float:
+        """The exports that can still be spent, as far as is known."""
+        own = 0 if self.refusal else self._own_remaining
+        return own if self._service_remaining is None else min(own, self._service_remaining)
 
     @property
-    def _own_left(self) -> float:
+    def _own_remaining(self) -> float:
         return math.inf if self.limit is None else self.limit - self.spent
 
     @property
-    def line(self) -> str:
+    def reason(self) -> str:
         """Why no export can be spent."""
         if self.refusal:
             return self.refusal
-        if self._told_left is not None and self._told_left < self._own_left:
-            return f"the service has {self._told_left} exports left today"
+        if self._service_remaining is not None and self._service_remaining < self._own_remaining:
+            return f"the service has {self._service_remaining} exports left today"
         return f"this run may spend {self.limit} exports (max_exports)"
 
     def spend(self) -> bool:
         """Count one export, if this run may spend it; the service may still refuse it."""
-        if self.refusal or self._own_left <= 0:
+        if self.refusal or self._own_remaining <= 0:
             return False
         self.spent += 1
         return True
 
-    def refused(self, words: str) -> None:
-        """Take back the last one: the service has none left."""
+    def refuse(self, message: str) -> None:
+        """Uncount the last export: the service has none left."""
         self.spent -= 1
-        self.refusal = words
+        self.refusal = message
 
-    def note(self, left: int | None, needed: int) -> None:
-        """Note what the service says is left; tell it once beside what the plan still needs."""
-        if left is not None and self._told_left is None:
-            level = logging.WARNING if needed > left else logging.INFO
-            logger.log(level, "the service has %d exports left, the plan needs %d more",
-                       left, needed)  # fmt: skip
-        self._told_left = left
+    def update(self, remaining: int | None) -> None:
+        """Record how many exports the service says remain, None if it does not say."""
+        self._service_remaining = remaining
+
+    def report(self, needed: int) -> None:
+        """Log once how many exports remain, and how many the plan still needs."""
+        remaining = self._service_remaining
+        if remaining is not None and not self._is_reported:
+            self._is_reported = True
+            level = logging.WARNING if needed > remaining else logging.INFO
+            logger.log(level, EXPORTS_REMAINING, remaining, needed)

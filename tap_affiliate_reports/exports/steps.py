@@ -1,12 +1,13 @@
-"""One export's steps: schedule, poll, judge, replay, download; each leads to the next.
+"""The steps of one export: request, poll, evaluate, replay, and what a download brought.
 
-What a step can't mend it raises, and whoever took it decides what becomes of the others.
+A step calls the service at most a few times and never waits. It records what it saw in the export
+and returns an outcome, on which the flow acts. Errors that a step cannot handle propagate to the
+flow.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tap_affiliate_reports.clock import Clock
@@ -18,12 +19,12 @@ from tap_affiliate_reports.errors import (
     NotFound,
     RateLimited,
     Rejected,
-    TapError,
     Unavailable,
 )
-from tap_affiliate_reports.exports.download import Downloads
-from tap_affiliate_reports.exports.export import LOADED_BEFORE, Export, Limits, ResultFile, Step
+from tap_affiliate_reports.exports.export import Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportJob, ExportSource, JobState
+from tap_affiliate_reports.exports.order import Limits
+from tap_affiliate_reports.exports.outcomes import Next, Outcome, Ready, Skip, Wait
 from tap_affiliate_reports.exports.quota import Quota
 from tap_affiliate_reports.http import NotReady
 
@@ -33,275 +34,244 @@ NEARLY_DONE = 80
 # A failed job is replayed after this many poll intervals, then after twice as many.
 REPLAY_PAUSE = 5
 
+ALREADY_LOADED = "its file is already loaded"
+REPLAY_REFUSED = "the service refused to rerun the job"
+NOT_REFRESHED = "%s: not refreshed, rows in the warehouse unchanged: rerun of job %s refused: %s"
+USING_OLD_FILE = (
+    "%s: using the existing file of job %s from %s: the service refused to rerun the job: %s"
+)
+JOB_UNKNOWN = "%s: job %s no longer exists; requesting a new export"
+JOB_GONE = "%s: job %s no longer exists"
+JOB_RETRIED = "%s: job %s is in state %s%s; the service will retry it"
+JOB_TIMED_OUT = "job %s was not finished after %g s (job_timeout_seconds)"
+POLL_FAILED = "%s: polling failed, the job goes on: %s"
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Steps:
-    """Takes one export a step further; none of them waits.
-
-    Before an export that was not planned is spent, `gives_way` may put it behind those that were;
-    `still_needed` is how many exports these will spend. `has_slot` says whether a file may be
-    downloaded now.
-    """
+class ExportSteps:
+    """Takes one export a step further."""
 
     source: ExportSource
     clock: Clock
     limits: Limits
     quota: Quota
-    downloads: Downloads
-    gives_way: Callable[[Export], bool]
-    still_needed: Callable[[], int]
-    has_slot: Callable[[Export], bool]
 
-    def start(self, export: Export) -> None:
-        """Look at the job that was noted before, else ask for a new one."""
-        export.began = self.clock.monotonic()
-        if not export.known_job:
-            self._schedule(export)
-            return
-        self._asked(export)
+    def start(self, export: Export) -> Outcome:
+        """Poll the job of an earlier run; without one, request an export."""
+        export.started_at = self.clock.monotonic()
+        previous = export.order.previous_job
+        if not previous:
+            return Next.REQUEST
+        self._mark_requested(export)
         try:
-            job = self.source.poll(export.known_job)
+            job = self.source.poll(previous)
         except (NotFound, Rejected):
-            # Some refuse an id that they no longer know as bad input.
-            self._gone(export, export.known_job)
+            # Some services reject an id that they no longer know.
+            return self._unknown(export, previous)
         except Unavailable as error:
-            export.job = ExportJob(export.known_job, JobState.RUNNING)
-            self._poll_again(export, error)
-        else:
-            self.judge(export, job)
+            export.job = ExportJob(previous, JobState.RUNNING)
+            return self._poll_again(export, error)
+        return self.evaluate(export, job)
 
-    def _schedule(self, export: Export) -> None:
-        if not export.request.synchronous:
-            if export.known_job and self.gives_way(export):
-                return
-            if not self._spend(export):
-                export.leave(self.quota.line, is_quota=True)
-                return
-        self._asked(export)
+    def request(self, export: Export) -> Outcome:
+        """Request a new export, if the quota allows it."""
+        if not export.order.request.synchronous and not self._spend(export):
+            return Skip(self.quota.reason, for_quota=True)
+        self._mark_requested(export)
         try:
-            job = self.source.schedule(export.request, lambda: self._spend(export))
+            job = self.source.schedule(export.order.request, lambda: self._spend(export))
         except RateLimited as error:
             # Only this endpoint has a quota of its own: replays and downloads go on.
             export.exports_spent -= 1
-            self.quota.refused(str(error))
-            export.leave(self.quota.line, is_quota=True)
-            return
+            self.quota.refuse(str(error))
+            return Skip(self.quota.reason, for_quota=True)
         if job.id:
-            logger.info("scheduled %s: job %s (%s)", export, job.id, job.word)
-            self.quota.note(job.exports_left, self.still_needed())
-        export.seen_running = job.is_new
+            logger.info("requested %s: job %s (%s)", export, job.id, job.word)
+            self.quota.update(job.exports_left)
+        export.run.seen = job.is_new
         if job.state is JobState.RUNNING:
-            # It may be an old job, finished long ago: only a poll tells.
-            export.job, export.step = job, Step.RUNNING
-            export.next_try = self.clock.monotonic()
-        else:
-            self.judge(export, job)
+            # The job may be an old one that finished long ago: only a poll can say.
+            export.job = job
+            return Wait(Step.RUNNING, self.clock.monotonic())
+        return self.evaluate(export, job)
+
+    def poll(self, export: Export) -> Outcome:
+        """Poll the job itself."""
+        export.polled_at = self.clock.monotonic()
+        job_id = self.job_of(export).id
+        try:
+            job = self.source.poll(job_id)
+        except Unavailable as error:
+            return self._poll_again(export, error)
+        except NotFound:
+            return self._unknown(export, job_id)
+        return self.evaluate(export, job)
+
+    def evaluate(self, export: Export, job: ExportJob) -> Outcome:
+        """Decide by the job's state: fetch its file, replay it, or wait."""
+        export.job = job
+        if job.state is JobState.FAILED:
+            return self._failed(export, job)
+        if job.state is JobState.READY:
+            if not export.order.judge.is_wanted(job):
+                return Skip(ALREADY_LOADED)
+            if self._accepts(export, job):
+                return Next.FETCH
+            # A job that was replayed may show its old file for a while.
+            return self._wait(export, Step.RUNNING) if export.run.is_replay else Next.REPLAY
+        return self._wait_for_end(export, job)
+
+    def replay(self, export: Export) -> Outcome:
+        """Have the service run the job again."""
+        job = self.job_of(export)
+        self._mark_requested(export)
+        try:
+            replayed = self.source.replay(job.id)
+        except (Forbidden, Rejected) as error:
+            return self._replay_refused(export, job, error)
+        except NotFound:
+            return self._unknown(export, job.id)
+        logger.info("replayed %s: job %s (%s)", export, replayed.id, replayed.word)
+        run = export.run
+        run.is_replay = True
+        is_same = replayed.id == job.id
+        run.old_finished_at = (job.finished_at or run.old_finished_at) if is_same else None
+        if replayed.state is JobState.READY and self._accepts(export, replayed):
+            return self.evaluate(export, replayed)
+        # The answer may still describe the run before. Only polls are reliable.
+        export.job = replayed
+        return self._wait(export, Step.RUNNING)
+
+    def downloaded(self, export: Export) -> Outcome:
+        """Return the downloaded file; raise what went wrong with the download."""
+        job, download, export.download = self.job_of(export), export.download, None
+        if download is None:
+            raise ExportFailed(f"{export}: internal error: no download was started")
+        try:
+            outcome = download.result()
+        except NotFound:
+            # The service knows the job but no longer keeps its file.
+            return self._unknown(export, job.id) if export.run.is_replay else Next.REPLAY
+        if isinstance(outcome, NotReady):
+            return self._wait(export, Step.RUNNING)
+        return Ready(
+            ResultFile(
+                job,
+                job.finished_at or self.source.server_now(),
+                outcome.path,
+                outcome.summary,
+                seconds_waited=self.clock.monotonic() - export.started_at,
+            )
+        )
+
+    def job_of(self, export: Export) -> ExportJob:
+        """Return the export's job; every step after the request has one."""
+        if export.job is None:
+            raise ExportFailed(f"{export}: internal error: no job is known")
+        return export.job
+
+    # How it is done
 
     def _spend(self, export: Export) -> bool:
         may = self.quota.spend()
         export.exports_spent += may
         return may
 
-    def poll(self, export: Export) -> None:
-        """Ask how far the job is."""
-        job = export.job
-        assert job is not None  # noqa: S101 # a running export has a job
-        try:
-            job = self.source.poll(job.id)
-        except Unavailable as error:
-            self._poll_again(export, error)
-        except NotFound:
-            self._gone(export, job.id)
-        else:
-            self.judge(export, job)
+    def _mark_requested(self, export: Export) -> None:
+        export.requested_at = self.clock.monotonic()
+        export.run.seen = False
 
-    def _poll_again(self, export: Export, error: Unavailable) -> None:
-        logger.warning("%s: polling failed, the job goes on: %s", export, error)
-        if export.step is not Step.RETRYING:
-            export.step = Step.RUNNING
-        self._pause(export)
-
-    def judge(self, export: Export, job: ExportJob) -> None:
-        """Go on as the job stands: fetch its file, replay it, or wait for it."""
-        export.job = job
-        if job.state is JobState.FAILED:
-            self._failed(export, job)
-        elif job.state is JobState.READY and not export.is_wanted(job):
-            export.leave(LOADED_BEFORE)
-        elif job.state is JobState.READY and self._may_be_taken(export, job):
-            export.step = Step.FINISHED
-            if self.has_slot(export):
-                self.download(export)
-        elif job.state is JobState.READY and not export.replayed:
-            self.replay(export)
-        elif job.state is JobState.READY:
-            # A job that was replayed may show its old file for a while.
-            export.step = Step.RUNNING
-            self._pause(export)
-        else:
-            self._wait_for_end(export, job)
-
-    def _wait_for_end(self, export: Export, job: ExportJob) -> None:
-        export.seen_running = True
-        # A date that is shown before the end is that of the old file.
-        export.stale_at = job.finished_at or export.stale_at
-        if job.state is JobState.RETRYING and export.step is not Step.RETRYING:
-            logger.warning(
-                "%s: job %s is in state %s%s; the service will retry it",
-                export, job.id, job.word, f" ({job.message})" if job.message else "",
-            )  # fmt: skip
-        export.step = Step.RETRYING if job.state is JobState.RETRYING else Step.RUNNING
-        self._pause(export)
-
-    def _may_be_taken(self, export: Export, job: ExportJob) -> bool:
-        if export.take_as_is or not job.id:
+    def _accepts(self, export: Export, job: ExportJob) -> bool:
+        if not job.id:
             return True
-        is_new = job.finished_at is None or job.finished_at != export.stale_at
-        if is_new and (export.seen_running or export.replayed):
-            return True
-        if export.replayed:
-            return False
-        return job.finished_at is not None and export.is_fresh(
+        is_of_last_run = export.run.made(job.finished_at)
+        if is_of_last_run is not None:
+            return is_of_last_run
+        return job.finished_at is not None and export.order.judge.is_fresh(
             job.finished_at, self.source.server_now()
         )
 
-    def believes(self, export: Export, job: ExportJob) -> bool:
-        """Tell whether a list's word of the job is enough: it may be older than the last poll."""
-        if job.state is not JobState.READY or job.finished_at is None:
-            return job.state in {JobState.RUNNING, JobState.RETRYING}
-        if export.replayed:
-            return job.finished_at != export.stale_at
-        return export.is_fresh(job.finished_at, self.source.server_now())
+    def _poll_again(self, export: Export, error: Unavailable) -> Outcome:
+        logger.warning(POLL_FAILED, export, error)
+        step = Step.RETRYING if export.step is Step.RETRYING else Step.RUNNING
+        return self._wait(export, step)
 
-    def replay(self, export: Export) -> None:
-        """Have the job run again."""
-        job = export.job
-        assert job is not None  # noqa: S101 # only a job that is known is replayed
-        self._asked(export)
-        try:
-            replayed = self.source.replay(job.id)
-        except (Forbidden, Rejected) as error:
-            self._replay_refused(export, job, error)
-            return
-        except NotFound:
-            self._gone(export, job.id)
-            return
-        logger.info("replayed %s: job %s (%s)", export, replayed.id, replayed.word)
-        export.replayed = True
-        same_id = replayed.id == job.id
-        export.stale_at = (job.finished_at or export.stale_at) if same_id else None
-        if replayed.state is JobState.READY and self._may_be_taken(export, replayed):
-            self.judge(export, replayed)
-        else:
-            # The answer may still tell of the run before: only polls are believed.
-            export.job, export.step = replayed, Step.RUNNING
-            self._pause(export)
+    def _wait_for_end(self, export: Export, job: ExportJob) -> Outcome:
+        export.run.seen = True
+        # A date that is shown before the job ends is that of the old file.
+        export.run.old_finished_at = job.finished_at or export.run.old_finished_at
+        if job.state is not JobState.RETRYING:
+            return self._wait(export, Step.RUNNING)
+        if export.step is not Step.RETRYING:
+            message = f" ({job.message})" if job.message else ""
+            logger.warning(JOB_RETRIED, export, job.id, job.word, message)
+        return self._wait(export, Step.RETRYING)
 
-    def _replay_refused(self, export: Export, before: ExportJob, error: ApiError) -> None:
-        # A replay that is already running is refused too, so look before giving up.
+    def _replay_refused(self, export: Export, before: ExportJob, error: ApiError) -> Outcome:
+        # A replay that is already running is refused too, so poll before giving up.
         job = self.source.poll(before.id)
         moved = job.state is JobState.READY and job.finished_at != before.finished_at
         if job.state in {JobState.RUNNING, JobState.RETRYING} or moved:
-            export.replayed, export.stale_at = True, before.finished_at
-            self.judge(export, job)
-        elif job.state is JobState.FAILED:
+            export.run.is_replay, export.run.old_finished_at = True, before.finished_at
+            return self.evaluate(export, job)
+        if job.state is JobState.FAILED:
             msg = (
                 f"{export}: job {job.id} ended as {job.word}: {job.message}; "
-                f"its replay was refused: {error}"
+                f"the service refused to rerun it: {error}"
             )
             raise ExportFailed(msg)
-        elif export.was_loaded:
-            logger.warning("%s: left as it was loaded: the replay of job %s was refused: %s",
-                           export, job.id, error)  # fmt: skip
-            export.leave("the replay was refused")
-        else:
-            logger.warning("%s: loaded as job %s made it at %s: its replay was refused: %s",
-                           export, job.id, job.finished_at, error)  # fmt: skip
-            export.take_as_is = True
-            self.judge(export, job)
+        if export.order.has_rows:
+            logger.warning(NOT_REFRESHED, export, job.id, error)
+            return Skip(REPLAY_REFUSED)
+        logger.warning(USING_OLD_FILE, export, job.id, job.finished_at, error)
+        export.run.accepts_any_file = True
+        return self.evaluate(export, job)
 
-    def _failed(self, export: Export, job: ExportJob) -> None:
+    def _failed(self, export: Export, job: ExportJob) -> Outcome:
         export.failures += 1
-        words = f"job {job.id} ended as {job.word}" + (f": {job.message}" if job.message else "")
+        ended = f"job {job.id} ended as {job.word}" + (f": {job.message}" if job.message else "")
         if not self.source.replays:
-            msg = f"{export}: {words}"
+            msg = f"{export}: {ended}"
             raise ExportFailed(msg)
         if export.failures >= MAX_FAILURES:
             msg = (
-                f"{export}: {words} (tried {MAX_FAILURES} times). "
+                f"{export}: {ended} (tried {MAX_FAILURES} times). "
                 "If the report is too large for one job, set a smaller window"
             )
             raise ExportFailed(msg)
-        logger.warning("%s: %s; it is replayed", export, words)
-        export.step = Step.PAUSED
+        logger.warning("%s: %s; replaying it", export, ended)
         pause = REPLAY_PAUSE * self.limits.poll_interval * export.failures
-        export.next_try = self.clock.monotonic() + pause
+        return Wait(Step.PAUSED, self.clock.monotonic() + pause)
 
-    def _gone(self, export: Export, job_id: str) -> None:
-        if export.exports_spent or export.fetch_only:
-            msg = f"{export}: the service no longer knows job {job_id}"
-            raise ExportFailed(msg)
-        logger.info("%s: job %s can't be taken up; it is exported anew", export, job_id)
-        export.replayed = False
-        self._schedule(export)
+    def _unknown(self, export: Export, job_id: str) -> Outcome:
+        if export.exports_spent or export.order.never_request:
+            raise ExportFailed(JOB_GONE % (export, job_id))
+        logger.info(JOB_UNKNOWN, export, job_id)
+        export.run.is_replay = False
+        return Next.REQUEST
 
-    def _asked(self, export: Export) -> None:
-        export.asked = self.clock.monotonic()
-        export.seen_running = False
-
-    def _pause(self, export: Export) -> None:
-        waited = self.clock.monotonic() - export.asked
+    def _wait(self, export: Export, step: Step) -> Wait:
+        """Return when the job is polled next; raise ExportTimedOut at its deadline."""
+        waited = self.clock.monotonic() - export.requested_at
         if waited >= self.limits.job_timeout:
-            last = export.job or ExportJob(export.known_job, JobState.RUNNING)
+            last = export.job or ExportJob(export.order.previous_job, JobState.RUNNING)
+            timed_out = JOB_TIMED_OUT % (last.id, self.limits.job_timeout)
+            message = f" ({last.message})" if last.message else ""
             msg = (
-                f"{export}: job {last.id} was not done after {self.limits.job_timeout:g} s "
-                f"(job_timeout_seconds); its last state was {last.word or 'unknown'}"
-                + (f" ({last.message})" if last.message else "")
-                + ". The next sync asks for it again"
+                f"{export}: {timed_out}; its last state was {last.word or 'unknown'}{message}. "
+                "The next sync polls it again"
             )
             raise ExportTimedOut(msg)
         pause = max(self.limits.poll_interval, min(waited / 10, LONGEST_PAUSE))
         # The percentage of a job in error is that of the run that failed.
-        job = export.job if export.step is not Step.RETRYING else None
-        percent, before = job.percent if job else None, export.percent_seen
+        job = export.job if step is not Step.RETRYING else None
+        percent, before = job.percent if job else None, export.last_percent
         if percent and percent >= NEARLY_DONE and (before is None or percent > before):
-            # Half of what is left to wait, so that its end is seen soon.
-            left = waited * (100 - percent) / percent
-            pause = max(self.limits.poll_interval, min(pause, left / 2))
-        export.percent_seen = percent
-        # The last look is at the deadline itself.
-        export.next_try = export.asked + min(waited + pause, self.limits.job_timeout)
-
-    def download(self, export: Export) -> None:
-        """Start to download the file of a finished job."""
-        job = export.job
-        assert job is not None  # noqa: S101 # it is finished
-        export.step, export.landed = Step.DOWNLOADING, None
-        self.downloads.begin(export, job)
-
-    def take_landed(self, export: Export) -> None:
-        """Go on with what a download brought."""
-        landed, export.landed = export.landed, None
-        job = export.job
-        assert job is not None  # noqa: S101 # it was downloaded
-        if isinstance(landed, NotReady):
-            export.step = Step.RUNNING
-            self._pause(export)
-        elif isinstance(landed, NotFound):
-            # The job is known but its file is not kept any longer.
-            if export.replayed:
-                self._gone(export, job.id)
-            else:
-                self.replay(export)
-        elif isinstance(landed, TapError):
-            raise landed
-        elif landed is not None:
-            export.result = ResultFile(
-                job,
-                job.finished_at or self.source.server_now(),
-                *landed,
-                seconds_waited=self.clock.monotonic() - export.began,
-            )
-            export.step = Step.READY
+            # Half of the time that remains, so that the end is seen soon.
+            remaining = waited * (100 - percent) / percent
+            pause = max(self.limits.poll_interval, min(pause, remaining / 2))
+        export.last_percent = percent
+        # The last poll is at the deadline itself.
+        return Wait(step, export.requested_at + min(waited + pause, self.limits.job_timeout))

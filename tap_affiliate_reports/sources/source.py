@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
 from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.exports.export import Limits
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource
+from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.schema import Column
 from tap_affiliate_reports.settings import ReportOptions
 

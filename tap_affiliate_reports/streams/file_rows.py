@@ -1,4 +1,4 @@
-"""The rows of one file on their way out: as lines, in BATCH files, or as records one by one."""
+"""The rows of one file on their way out: as lines, in BATCH files, or as single records."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
-
 from tap_affiliate_reports.batches import BatchFiles, batch_config
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.schema import Column, json_text, match_header, row_parser
+from tap_affiliate_reports.sdk import BatchConfig, SDKBatchMessage
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.table import TableStream
 
+VALUES_UNPARSED = "%s: %d values of %s do not fit its type and are kept in _unparsed"
+
 
 class FileRows:
-    """Emits the rows of a file; `constants` are the columns that the tap adds to each.
+    """The rows of a file; `constants` are the columns that the tap adds to each.
 
-    `unparsed` is how many values did not fit their column's type, once all are out.
+    After `records`, `unparsed` is how many values did not fit their column's type.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class FileRows:
         self.constants = constants
         self.unparsed = 0
         summary = result.summary
-        self._format = stream.source.exports.format_of(export.request)
+        self._format = stream.source.exports.format_of(export.order.request)
         self._path, self._header = result.path, summary.header
         self._match = match_header(stream.names_of(summary.header), stream.columns)
         if summary.header:
@@ -46,42 +47,39 @@ class FileRows:
             self._new = stream.add_columns(export, self._match.unknown, summary.kinds)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records where someone must see each; else write their lines at once."""
+        """Write the rows in blocks; yield them as records only where a map must see each."""
         if self.stream.is_mapped or not self.stream.writes_blocks:
-            misfits_of = yield from self._one_by_one()
+            unparsed = yield from self._one_by_one()
         elif (config := batch_config(self.stream.config)) is None:
-            misfits_of = self._as_lines()
+            unparsed = self._as_lines()
         else:
-            misfits_of = self._as_batches(config)
-        for name, count in misfits_of.items():
-            self.stream.logger.warning(
-                "%s: %d values of %s do not fit its type and are kept in _unparsed",
-                self.export, count, name,
-            )  # fmt: skip
-        self.unparsed = misfits_of.total()
+            unparsed = self._as_batches(config)
+        for name, count in unparsed.items():
+            self.stream.logger.warning(VALUES_UNPARSED, self.export, count, name)
+        self.unparsed = unparsed.total()
 
     def _as_lines(self) -> Counter[str]:
         lines = self._lines(self.constants)
-        writer = self.stream.message_writer
+        writer = self.stream.run.writer
         self._in_blocks(lines, lambda block, _: writer.write_lines(block))
         return lines.unparsed
 
     def _as_batches(self, config: BatchConfig) -> Counter[str]:
-        version = self.stream.version
+        version, writer = self.stream.version, self.stream.run.writer
 
         def announce(url: str) -> None:
             message = SDKBatchMessage(self.stream.name, config.encoding, [url], version)
-            self.stream.message_writer.write_message(message)
+            writer.write_message(message)
 
-        # What a loader adds to a RECORD from its message; without a version it would retire the
-        # row at the next ACTIVATE_VERSION.
+        # A loader adds the version of a RECORD message itself. Without it, the next
+        # ACTIVATE_VERSION would retire the row.
         lines = self._lines({**self.constants, "_sdc_table_version": version}, bare=True)
         name = f"{self.stream.tap_name}--{self.stream.name}"
-        files = BatchFiles(config, name, self.stream.flow.spool, announce)
+        files = BatchFiles(config, name, self.stream.run.spool, announce)
         try:
             self._in_blocks(lines, files.write)
         finally:
-            # Its records are counted, so they are announced also where the rest can't be read.
+            # Its records are counted, so they are announced even if the rest can't be read.
             files.finish()
         return lines.unparsed
 
@@ -105,8 +103,8 @@ class FileRows:
             rows = len(columns[0])
             write(lines.encode(columns, number), rows)
             number += rows
-            self.stream.counted(rows)
-            self.stream.tick()
+            self.stream.count_rows(rows)
+            self.stream.run.advance()
 
     def _one_by_one(self) -> Generator[dict[str, Any], None, Counter[str]]:
         parse = row_parser(
@@ -116,7 +114,7 @@ class FileRows:
             singer_decimal=self.stream.singer_decimal,
             selected=self.stream.selected_columns,
         )
-        misfits_of: Counter[str] = Counter()
+        unparsed: Counter[str] = Counter()
         rows = self._format.read_rows(self._path, self._header)
         for number, row in enumerate(rows, 1):
             values, misfits = parse(row)
@@ -124,8 +122,8 @@ class FileRows:
             record["_row_number"] = number
             if misfits:
                 record["_unparsed"] = json_text(misfits)
-                misfits_of.update(misfits.keys())
+                unparsed.update(misfits.keys())
             yield record
             if number % BLOCK_ROWS == 0:
-                self.stream.tick()
-        return misfits_of
+                self.stream.run.advance()
+        return unparsed

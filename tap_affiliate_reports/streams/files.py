@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, time, timezone
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from tap_affiliate_reports.errors import DamagedFile, FileError, StreamError, TapError, Unauthorized
-from tap_affiliate_reports.exports.download import download_whole
-from tap_affiliate_reports.exports.export import LOADED_BEFORE, Export, ResultFile
+from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
+from tap_affiliate_reports.exports.order import ExportOrder, Judge
+from tap_affiliate_reports.exports.steps import ALREADY_LOADED
 from tap_affiliate_reports.formats import Summary
-from tap_affiliate_reports.http import NotReady
+from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.schema import ADDED_TO_FILES, Column, match_header, unknown_columns
-from tap_affiliate_reports.sources.source import FileSpec, Source
+from tap_affiliate_reports.sources.source import FileSpec, FinishedExports, Source
 from tap_affiliate_reports.state import FileLedger, to_timestamp
 from tap_affiliate_reports.streams.base import FULL_TABLE
 from tap_affiliate_reports.streams.file_rows import FileRows
-from tap_affiliate_reports.streams.table import DateRange, TableStream
-from tap_affiliate_reports.windows import day_end
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override
+from tap_affiliate_reports.streams.table import TableStream
+from tap_affiliate_reports.windows import DateRange, day_end
 
 if TYPE_CHECKING:
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_affiliate_reports.tap import TapAffiliateReports
-
 LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-# Of so many files the newest that has a row tells the kinds of the columns.
-NEWEST = 3
 
-
-def newest_columns(
-    source: Source, spec: FileSpec, jobs: Sequence[ExportJob], spool: Path
-) -> Sequence[Column]:
-    """Return the columns of the newest of these finished files, none where there is no file."""
-    newest: Sequence[Column] = ()
-    for job in reversed(jobs[-NEWEST:]):
-        target = spool / f"{spec.name}.part"
-        export = Export(spec.name, f"export {job.id}", ExportRequest(spec.name))
-        landed = download_whole(source.exports, export, job, target)
-        if isinstance(landed, NotReady):
-            continue
-        target.unlink()
-        summary = landed[1]
-        named = unknown_columns(enumerate(summary.header), ADDED_TO_FILES, summary.kinds)
-        # What a file calls a column is not kept, so its own name is its source.
-        columns = [Column(c.name, c.name, c.kind) for c in named]
-        if summary.rows:
-            return columns
-        newest = newest or columns
-    return newest
+PARTS_LOADED = "%s: export %s is skipped: its parts are loaded as exports of their own"
+ROWS_IN_PARTS = "%s %s: the rows of export %s are in its parts, which are exports of their own"
+ANSWERED_WITH_LOADED = (
+    "%s %s: the service answered with export %s, finished %s, which is already loaded: change the "
+    "parameters to get a new export"
+)
+EMPTY_FILE = "%s: the file is empty, it has not even a header"
+REMEDY = "%s. To skip the file, set a later start_date"
 
 
 class FilesStream(TableStream):
@@ -67,7 +47,8 @@ class FilesStream(TableStream):
 
     def __init__(
         self,
-        tap: TapAffiliateReports,
+        tap: Tap,
+        run: Run,
         source: Source,
         spec: FileSpec,
         columns: Sequence[Column],
@@ -79,13 +60,14 @@ class FilesStream(TableStream):
         # What was finished at this moment, or later, is not all loaded in this sync.
         self._held_back: datetime | None = None
         self._problems: Sequence[TapError] = ()
-        # Which of this sync's exports loads which of the service's.
+        # Which order of this sync loads which export of the service.
         self._claims: dict[str, str] = {}
-        # When those that are listed were finished: a poll that fails knows of no date.
+        # When listed exports were finished; an order whose job was never polled has no date.
         self._listed: dict[str, datetime] = {}
         super().__init__(
-            tap, source, spec.name, columns, added=ADDED_TO_FILES, singer_decimal=singer_decimal
-        )
+            tap, run, source, spec.name, columns,
+            added=ADDED_TO_FILES, singer_decimal=singer_decimal,
+        )  # fmt: skip
 
     @override
     def _keys(self) -> tuple[Sequence[str], str | None]:
@@ -99,52 +81,55 @@ class FilesStream(TableStream):
     def names_of(self, header: Sequence[str]) -> Sequence[str]:
         return [column.name for column in unknown_columns(enumerate(header), ADDED_TO_FILES)]
 
-    # Planning
+    # The plan
 
     @override
-    def plan(self, span: DateRange) -> list[Export]:
-        start = datetime.combine(span.start, time.min, tzinfo=self.source.zone)
+    def plan(self, dates: DateRange) -> list[Export]:
+        start = datetime.combine(dates.start, time.min, tzinfo=self.source.zone)
         state = self.get_context_state(None)
         self._ledger = FileLedger(state, start, self.source.old_account)
         if self.replication_method == FULL_TABLE:
             self._ledger.forget()
-        self._request_reload(span)
+        self._request_reload(dates)
         self._ledger.adopt()
         finished = self.spec.finished(self._ledger.since)
         self._held_back = min(finished.waiting, default=None)
         self._problems = finished.problems
-        until = day_end(span.end, self.source.zone) if span.is_end_set else None
+        until = day_end(dates.end, self.source.zone) if dates.is_end_set else None
         for job in finished.jobs:
-            at = job.finished_at or LONG_AGO
-            if until is not None and at >= until:
-                self._hold_back(at)
-            elif not self._ledger.is_due(job.id, at):
-                self.totals.left_alone += 1
-            elif any(self._is_loaded(part) for part in finished.parts.get(job.id, ())):
-                self.logger.warning(
-                    "%s: export %s is left alone: its parts are loaded as exports of their own",
-                    self.name, job.id,
-                )  # fmt: skip
-            else:
-                label = f"export {job.id}"
-                self._claims[job.id], self._listed[job.id] = label, at
-                request = ExportRequest(self.name)
-                self.exports.append(
-                    Export(
-                        self.name, label, request,
-                        check=self._check, known_job=job.id, fetch_only=True,
-                    )
-                )  # fmt: skip
+            self._plan_finished(job, finished, until)
         for number, request in enumerate(self.spec.create, 1):
             label = f"create {number}"
-            wanted = partial(self._is_wanted, label)
-            self.exports.append(
-                Export(self.name, label, request, check=self._check, is_wanted=wanted)
-            )
+            judge = _FileJudge(self, label)
+            self.exports.append(Export(ExportOrder(self.name, label, request, judge)))
         return self.exports
 
-    def _request_reload(self, span: DateRange) -> None:
-        reload = span.reload
+    def _plan_finished(
+        self, job: ExportJob, finished: FinishedExports, until: datetime | None
+    ) -> None:
+        """Order the file of a finished export, unless it is loaded or after the end date."""
+        at = job.finished_at or LONG_AGO
+        if until is not None and at >= until:
+            self._hold_back(at)
+        elif not self._ledger.is_due(job.id, at):
+            self.totals.unchanged += 1
+        elif any(self._is_loaded(part) for part in finished.parts.get(job.id, ())):
+            self.logger.warning(PARTS_LOADED, self.name, job.id)
+        else:
+            label = f"export {job.id}"
+            self._claims[job.id], self._listed[job.id] = label, at
+            order = ExportOrder(
+                self.name,
+                label,
+                ExportRequest(self.name),
+                _FileJudge(self, ""),
+                previous_job=job.id,
+                never_request=True,
+            )
+            self.exports.append(Export(order))
+
+    def _request_reload(self, dates: DateRange) -> None:
+        reload = dates.reload
         if reload is None:
             if not self._ledger.is_reloading:
                 self.stream_state["reload"] = None
@@ -160,7 +145,7 @@ class FilesStream(TableStream):
             raise StreamError(msg)
         self.stream_state["reload"] = reload.text
         if reload.first is None or reload.last is None:
-            self._ledger.request_reload(self._ledger.start, span.now)
+            self._ledger.request_reload(self._ledger.start, dates.now)
         else:
             first = datetime.combine(reload.first, time.min, tzinfo=self.source.zone)
             self._ledger.request_reload(first, day_end(reload.last, self.source.zone))
@@ -173,85 +158,52 @@ class FilesStream(TableStream):
 
     @override
     def is_reloaded(self) -> bool:
-        return not self.totals.left and not self._ledger.is_reloading
+        return not self.totals.skipped and not self._ledger.is_reloading
 
     @override
     def end_reload(self) -> None:
         self.stream_state["reload"] = None
 
-    def _is_loaded(self, job: ExportJob) -> bool:
-        return self._ledger.is_loaded(job.id, job.finished_at or LONG_AGO)
-
-    def _is_wanted(self, label: str, job: ExportJob) -> bool:
-        """Tell of a created export whether it is loaded, or will be, as one that was listed."""
-        if not job.has_file:
-            self.logger.info("%s %s: the rows of export %s are in its parts, which are exports of "
-                             "their own", self.name, label, job.id)  # fmt: skip
-            return False
-        if not self._is_loaded(job) and self._claims.setdefault(job.id, label) == label:
-            return True
-        self.logger.warning(
-            "%s %s: the service answered with export %s, finished %s, which is loaded already: "
-            "other parameters make a new one", self.name, label, job.id, job.finished_at,
-        )  # fmt: skip
-        return False
-
-    def _check(self, _path: Path, summary: Summary) -> None:
-        """Refuse a file that can't be one of this kind."""
-        match = match_header(self.names_of(summary.header), self.columns)
-        if summary.header and self.columns and not match.found:
-            names = [name[:60] for name in summary.header[:5]]
-            msg = f"no column of the file is one of those before: {names}"
-            raise DamagedFile(msg)
-
-    # Emitting
+    # The files
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
         try:
             for export in list(self.exports):
                 try:
-                    result = self.flow.take(export)
+                    result = self.flow.wait_for(export)
                 except Unauthorized:
                     raise
                 except TapError as error:
-                    # None waits for another: what is not loaded now holds the bookmark back.
-                    self._left(export)
-                    self._tap.run.failed(self.name, _with_remedy(error, export))
+                    # No file waits for another; one that is not loaded holds the bookmark back.
+                    self._hold_back_for(export)
+                    self.run.record_failure(self.name, _with_remedy(error, export))
                     continue
                 if result is not None:
-                    yield from self._file(export, result)
+                    yield from self._rows(export, result)
                     self.flow.release(export)
-                elif export.left_because == LOADED_BEFORE:
+                elif export.skip_reason == ALREADY_LOADED:
                     self.exports.remove(export)
-                    self.totals.left_alone += 1
+                    self.totals.unchanged += 1
                 else:
-                    self._left(export)
-                    self.left_as_it_is(export)
+                    self._hold_back_for(export)
+                    self.totals.count_skipped(export)
         finally:
-            self.flow.abandon(self.name)
+            self.flow.cancel_stream(self.name)
         for problem in self._problems:
-            self._tap.run.failed(self.name, problem)
-        is_whole = not self._tap.run.is_failed(self) and not self.totals.left
-        is_reloaded = is_whole and self._ledger.is_reloaded_but(self._held_back)
+            self.run.record_failure(self.name, problem)
+        is_complete = not self.run.has_failed(self.name, self.source) and not self.totals.skipped
+        is_reloaded = is_complete and self._ledger.is_reloaded_but(self._held_back)
         if is_reloaded:
             self._ledger.end_reload()
-        if (is_whole and self._ledger.mark_covered()) or is_reloaded:
+        if (is_complete and self._ledger.mark_covered()) or is_reloaded:
             self.write_state()
 
-    def _left(self, export: Export) -> None:
-        at = self._listed.get(export.known_job) or (export.job and export.job.finished_at)
-        if at:
-            self._hold_back(at)
-
-    def _hold_back(self, at: datetime) -> None:
-        self._held_back = at if self._held_back is None else min(self._held_back, at)
-
-    def _file(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
+    def _rows(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
         began = self.clock.monotonic()
         self.extracted_at = self.clock.now()
         if not result.summary.header:
-            self.logger.warning("%s: the file is empty, without even a header", export)
+            self.logger.warning(EMPTY_FILE, export)
         constants = {
             "_account": self.source.account,
             "_export_id": int(result.job.id),
@@ -264,11 +216,50 @@ class FilesStream(TableStream):
         self.totals.unparsed += rows.unparsed
         self._ledger.record(result.job.id, result.finished_at, self._held_back)
         self.write_state()
-        self.loaded(export, result, self.clock.monotonic() - began)
+        self.log_loaded(export, result, self.clock.monotonic() - began)
+
+    def _is_loaded(self, job: ExportJob) -> bool:
+        return self._ledger.is_loaded(job.id, job.finished_at or LONG_AGO)
+
+    def claims(self, label: str, job: ExportJob) -> bool:
+        """Return whether a created export is to be loaded: no other order of this sync has it."""
+        if not job.has_file:
+            self.logger.info(ROWS_IN_PARTS, self.name, label, job.id)
+            return False
+        if not self._is_loaded(job) and self._claims.setdefault(job.id, label) == label:
+            return True
+        self.logger.warning(ANSWERED_WITH_LOADED, self.name, label, job.id, job.finished_at)
+        return False
+
+    def _hold_back_for(self, export: Export) -> None:
+        at = self._listed.get(export.order.previous_job) or (export.job and export.job.finished_at)
+        if at:
+            self._hold_back(at)
+
+    def _hold_back(self, at: datetime) -> None:
+        self._held_back = at if self._held_back is None else min(self._held_back, at)
+
+
+class _FileJudge(Judge):
+    """Accepts the files of one stream; with a label, those of a created export."""
+
+    def __init__(self, stream: FilesStream, label: str) -> None:
+        self.stream = stream
+        self.label = label
+
+    def is_wanted(self, job: ExportJob) -> bool:
+        return not self.label or self.stream.claims(self.label, job)
+
+    def check(self, path: Path, summary: Summary) -> None:  # noqa: ARG002
+        match = match_header(self.stream.names_of(summary.header), self.stream.columns)
+        if summary.header and self.stream.columns and not match.found:
+            names = [name[:60] for name in summary.header[:5]]
+            msg = f"the file has no column in common with earlier files: {names}"
+            raise DamagedFile(msg)
 
 
 def _with_remedy(error: TapError, export: Export) -> TapError:
-    """Return an error of a file that may stay as it is, with what can be done."""
-    if not (export.fetch_only and isinstance(error, FileError)):
+    """Return an error about a file that may stay as it is, with what to do."""
+    if not (export.order.never_request and isinstance(error, FileError)):
         return error
-    return FileError(f"{error}. To pass the file over, set a later start_date")
+    return FileError(REMEDY % error)

@@ -1,167 +1,112 @@
-"""One window on its way into the warehouse: file -> records, with state before and after."""
+"""One window on its way into the warehouse: its order, and the ledger around its rows."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tap_affiliate_reports.errors import DamagedFile, FileError, KeyViolation
+from tap_affiliate_reports.errors import FileError
 from tap_affiliate_reports.exports.export import Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportRequest
+from tap_affiliate_reports.exports.order import ExportOrder, Judge
 from tap_affiliate_reports.formats import Summary
-from tap_affiliate_reports.schema import ADDED, ALL_PROGRAMS, match_header, row_parser
-from tap_affiliate_reports.settings import parse_reload
-from tap_affiliate_reports.state import Ledger, to_timestamp
-from tap_affiliate_reports.streams.file_rows import FileRows
-from tap_affiliate_reports.windows import Freshness, Window
-
-if TYPE_CHECKING:
-    from tap_affiliate_reports.streams.report import ReportStream
-
-KEYS = ("_account", "_program_id", "_window_start", "_row_number")
-
-logger = logging.getLogger(__name__)
+from tap_affiliate_reports.state import to_timestamp
+from tap_affiliate_reports.state.former import FormerWindow
+from tap_affiliate_reports.streams.file_check import FileCheck
+from tap_affiliate_reports.streams.planning import PlannedWindow
+from tap_affiliate_reports.streams.rules import ReportRules, program_id
+from tap_affiliate_reports.windows import Reload
 
 
-def program_id(program: str) -> str:
-    """Return the `_program_id` of a partition's rows; a loader may turn "" into null."""
-    return program or ALL_PROGRAMS
+class WindowLoad(Judge):
+    """One window to load in this sync.
 
-
-@dataclass
-class Partition:
-    """One program of a report, or all of it: its ledger and how far it is complete."""
-
-    program: str
-    ledger: Ledger
-    asked: Sequence[Window]
-    complete: int = 0
-
-    def advance(self, freshness: Freshness) -> None:
-        """Move the bookmark over all windows that are loaded without a gap."""
-        while self.complete < len(self.asked):
-            asked = self.asked[self.complete]
-            entry = self.ledger.windows.get(asked.slot)
-            if entry is None or not entry.is_complete or entry.refreshed_at is None:
-                return
-            day = freshness.complete_through(entry.end, entry.refreshed_at)
-            self.ledger.advance(day)
-            if day < asked.end:
-                return
-            self.complete += 1
-
-
-class WindowLoad:
-    """One window to load in this sync: its export, and its file as records and state.
-
-    `before` is what the ledger had of it.
+    `before` is the window's entry in the ledger when the sync began. The rows are the stream's:
+    between `begin` and `finish` it writes those of the file, then those of `vanished_numbers`.
     """
 
-    def __init__(
-        self, stream: ReportStream, partition: Partition, window: Window, *, is_refresh: bool
-    ) -> None:
-        self.stream = stream
-        self.partition = partition
-        self.window = window
-        self.before = before = partition.ledger.windows.get(window.slot)
-        same_days = window.is_snapshot or (
+    def __init__(self, rules: ReportRules, planned: PlannedWindow, check: FileCheck) -> None:
+        self.rules = rules
+        self.partition = planned.partition
+        self.window = window = planned.window
+        self.file_check = check
+        self.before = before = self.partition.ledger.windows.get(window.slot)
+        has_same_days = window.is_snapshot or (
             before is not None and (before.start, before.end) == (window.start, window.end)
         )
-        options = stream.report.options
-        label = f"{window} of program {partition.program}" if partition.program else str(window)
+        program, options = self.partition.program, rules.report.options
         self.export = Export(
-            stream=stream.name,
-            window=label,
-            request=ExportRequest(
-                stream.report.id,
-                start=None if window.is_snapshot else window.start,
-                end=None if window.is_snapshot else window.end,
-                program=partition.program,
-                filters=options.filters,
-                synchronous=options.mode == "run",
-            ),
-            is_fresh=self._is_fresh,
-            check=self._check,
-            known_job=self._kept(before.job) if before and same_days else "",
-            was_loaded=before is not None and before.refreshed_at is not None,
-            is_refresh=is_refresh,
+            ExportOrder(
+                stream=rules.stream,
+                window=f"{window} of program {program}" if program else str(window),
+                request=ExportRequest(
+                    rules.report.id,
+                    start=None if window.is_snapshot else window.start,
+                    end=None if window.is_snapshot else window.end,
+                    program=program,
+                    filters=options.filters,
+                    synchronous=options.mode == "run",
+                ),
+                judge=self,
+                previous_job=rules.resumable(before.job) if before and has_same_days else "",
+                has_rows=before is not None and before.refreshed_at is not None,
+                is_refresh=planned.is_refresh,
+            )
         )
 
-    def records(self, result: ResultFile) -> Iterator[dict[str, Any]]:
-        """Yield the file's rows, then those that vanished; state is written around them."""
-        stream, ledger, summary = self.stream, self.partition.ledger, result.summary
-        self._refuse_loss(result)
-        if summary.rows and not self.window.is_snapshot:
-            stream.warn_of_twins(self, summary.digest)
-        began = stream.clock.monotonic()
-        constants = self._constants(result)
-        stream.held_rows = max(self.held_rows, self._former_rows)
-        stream.extracted_at = stream.clock.now()
-        ledger.begin(self.window, summary.rows, self._kept(result.job.id))
-        stream.write_state()
-        yield from stream.retire_before(self.window)
-        rows = FileRows(stream, self.export, result, constants)
-        yield from rows.records()
-        vanished = 0
-        for vanished, record in enumerate(self._vanished(summary.rows, constants), 1):  # noqa: B007
-            yield record
-        reading = stream.clock.monotonic() - began
-        stream.audit.write(
-            self._audit(result, vanished, rows.unparsed, result.seconds_waited + reading)
-        )
-        self._finish(result)
-        stream.totals.vanished += vanished
-        stream.totals.unparsed += rows.unparsed
-        stream.loaded(self.export, result, reading)
+    # The file
 
-    def _is_fresh(self, finished_at: datetime, now: datetime) -> bool:
-        # Whatever the rules say, an older file never replaces a newer one.
+    def is_fresh(self, finished_at: datetime, now: datetime) -> bool:
+        """Return whether a file that was finished at this moment is new enough."""
+        # An older file never replaces a newer one.
         if self.before and self.before.refreshed_at and finished_at < self.before.refreshed_at:
             return False
         if self.before and self.before.reload_after and finished_at < self.before.reload_after:
             return False
-        return self.stream.freshness.is_fresh(self.window, finished_at, now)
+        return self.rules.freshness.is_fresh(self.window, finished_at, now)
+
+    def check(self, path: Path, summary: Summary) -> None:
+        """Check that the file is the report's and that its keys are unique."""
+        self.file_check.check(path, summary, self.export.order)
+
+    def refuse_loss(
+        self, result: ResultFile, former: Sequence[FormerWindow], reload: Reload | None
+    ) -> None:
+        """Raise FileError if the file is empty where rows were loaded, and nobody says why."""
+        rows = self.before.rows if self.before and self.before.refreshed_at else 0
+        if self.before is None:
+            rows = sum(
+                one.rows
+                for one in former
+                if self.window.start <= one.start and one.end <= self.window.end
+            )
+        # A user who reloads these very days knows about it.
+        is_expected = (
+            reload and not reload.is_all and reload.touches(self.window.start, self.window.end)
+        )
+        if rows and not is_expected and not result.summary.rows and result.job.records != 0:
+            msg = (
+                f"{self.export}: the file of job {result.job.id or 'none'} is empty where {rows} "
+                "rows were loaded before, and the service does not say that there are none; the "
+                "rows in the warehouse are unchanged. If the window is truly empty now, run once "
+                f"with the setting reload: {self.window.start}/{self.window.end}"
+            )
+            raise FileError(msg)
+
+    # The rows
 
     @property
-    def held_rows(self) -> int:
-        """How many rows, by their number, the warehouse may hold from before."""
-        if self.before is None or self.stream.report.options.primary_keys:
+    def rows_in_warehouse(self) -> int:
+        """How many rows of this window, by their number, the warehouse may have."""
+        if self.before is None or self.rules.own_keys:
             return 0
         return self.before.rows
 
-    @property
-    def _former_rows(self) -> int:
-        """How many rows of an old shape have the keys that this window's rows will have."""
-        mine = (self.stream.source.account, program_id(self.partition.program), self.window.slot)
-        same = (
-            one.rows
-            for one in self.stream.state.former
-            if one.keys is None and (one.account, one.program, one.slot) == mine
-        )
-        return max(same, default=0)
-
-    def note_job(self) -> None:
-        """Note the job of a new window that is not loaded, so that a next sync need not export it.
-
-        What the warehouse may hold stays as the ledger has it.
-        """
-        job = self.export.job
-        kept = self._kept(job.id) if job else ""
-        if self.export.step is not Step.DONE and kept and not self.export.is_refresh:
-            self.partition.ledger.begin(self.window, 0, kept)
-
-    def _kept(self, job: str) -> str:
-        """Return the job's id if a later run can ask for it."""
-        return job if self.stream.source.policy.keeps_jobs else ""
-
-    # Around the rows
-
-    def _constants(self, result: ResultFile) -> dict[str, Any]:
-        source, end = self.stream.source, self.window.end
+    def constants(self, result: ResultFile) -> dict[str, Any]:
+        """Return the columns that all rows of the window share."""
+        source, end = self.rules.source, self.window.end
         if self.window.is_snapshot:
             end = result.finished_at.astimezone(source.zone).date()
         return {
@@ -176,19 +121,43 @@ class WindowLoad:
             "_unparsed": None,
         }
 
-    def _vanished(self, rows: int, constants: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        for number in range(rows + 1, self.held_rows + 1):
-            yield self.stream.retired({**constants, "_row_number": number})
-        if rows < self.held_rows:
-            logger.info("%s: %d rows vanished", self.export, self.held_rows - rows)
+    def vanished_numbers(self, result: ResultFile) -> range:
+        """Return the numbers of the rows that the warehouse may have and the file does not."""
+        return range(result.summary.rows + 1, self.rows_in_warehouse + 1)
 
-    def _audit(
-        self, result: ResultFile, vanished: int, unparsed: int, seconds: float
-    ) -> dict[str, Any]:
-        request, summary = self.export.request, result.summary
+    # The ledger
+
+    def begin(self, result: ResultFile) -> None:
+        """Record that the window's load has begun."""
+        job = self.rules.resumable(result.job.id)
+        self.partition.ledger.begin(self.window, result.summary.rows, job)
+
+    def finish(self, result: ResultFile) -> None:
+        """Record that the window is loaded, and move the bookmark if it can move."""
+        job = self.rules.resumable(result.job.id)
+        self.partition.ledger.finish(self.window, result.summary.rows, result.finished_at, job)
+        self.partition.move_bookmark(self.rules.freshness)
+
+    def note_job(self) -> None:
+        """Record the job of a new window that is not loaded, so that the next sync can use it.
+
+        What the warehouse may have does not change.
+        """
+        job = self.export.job
+        job_id = self.rules.resumable(job.id) if job else ""
+        if self.export.step is not Step.DONE and job_id and not self.export.order.is_refresh:
+            self.partition.ledger.begin(self.window, 0, job_id)
+
+    # The audit
+
+    def audit_row(
+        self, result: ResultFile, *, vanished: int, unparsed: int, seconds: float
+    ) -> Mapping[str, Any]:
+        """Return the window's record of the stream `report_windows`."""
+        request, summary = self.export.order.request, result.summary
         return {
-            "_account": self.stream.source.account,
-            "stream": self.stream.name,
+            "_account": self.rules.source.account,
+            "stream": self.rules.stream,
             "program": program_id(self.partition.program),
             "slot": self.window.slot.isoformat(),
             "start_date": request.start.isoformat() if request.start else None,
@@ -204,64 +173,3 @@ class WindowLoad:
             "sha256": summary.digest,
             "seconds": round(seconds, 3),
         }
-
-    def _refuse_loss(self, result: ResultFile) -> None:
-        before = self.before.rows if self.before and self.before.refreshed_at else 0
-        if self.before is None:
-            before = sum(
-                one.rows
-                for one in self.stream.state.former
-                if self.window.start <= one.start and one.end <= self.window.end
-            )
-        # A user who reloads these very days knows of it.
-        reload = parse_reload(self.stream.reload) if self.stream.reload else None
-        is_expected = (
-            reload and not reload.is_all and reload.touches(self.window.start, self.window.end)
-        )
-        if before and not is_expected and not result.summary.rows and result.job.records != 0:
-            msg = (
-                f"{self.export}: the file of job {result.job.id or 'none'} is empty where {before} "
-                "rows were loaded before, and the service does not say that there are none; the "
-                "rows in the warehouse are unchanged. If the window is truly empty now, run once "
-                f"with the setting reload: {self.window.start}/{self.window.end}"
-            )
-            raise FileError(msg)
-
-    def _finish(self, result: ResultFile) -> None:
-        job = self._kept(result.job.id)
-        self.partition.ledger.finish(self.window, result.summary.rows, result.finished_at, job)
-        self.partition.advance(self.stream.freshness)
-        self.stream.write_state()
-
-    # The file against the columns
-
-    def _check(self, path: Path, summary: Summary) -> None:
-        """Refuse a file that is none of this report's, or whose keys are null or repeat."""
-        match = match_header(summary.header, self.stream.columns)
-        if summary.header and len(match.found) < self.stream.report.least_columns:
-            names = [name[:60] for name in summary.header[:5]]
-            few = "no column" if not match.found else f"only {len(match.found)} columns"
-            msg = f"{few} of the file can be one of the report's: {names}"
-            raise DamagedFile(msg)
-        keys = self.stream.report.options.primary_keys
-        if not keys or "_row_number" in keys:
-            return
-        # The tap's other columns are the same in all rows of a window.
-        own = [key for key in keys if key not in ADDED]
-        parse = row_parser(
-            match,
-            timezone=self.stream.source.zone,
-            singer_decimal=self.stream.singer_decimal,
-            selected=own,
-        )
-        seen: set[tuple[Any, ...]] = set()
-        rows = self.stream.source.exports.format_of(self.export.request)
-        for number, row in enumerate(rows.read_rows(path, summary.header), 1):
-            values, _ = parse(row)
-            key = tuple(values[name] for name in own)
-            if None in key or key in seen:
-                what = "null" if None in key else "not unique"
-                told = ", ".join(f"{name}={value!r}" for name, value in zip(own, key, strict=True))
-                msg = f"{self.export}: the primary_keys are {what} in row {number}: {told}"
-                raise KeyViolation(msg)
-            seen.add(key)

@@ -472,7 +472,7 @@ class TestQuota:
         told = str(run.error or "") + "\n".join(
             r.getMessage() for r in run.log if r.levelno >= WARNING
         )
-        assert re.search(r"sales: 2 windows are left", told)
+        assert "sales: 2 windows not loaded" in told
         assert "tomorrow" in told
 
         sandbox.impact.exports_per_day = 100

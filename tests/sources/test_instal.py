@@ -15,6 +15,7 @@ from harness import FakeClock, Run, Warehouse, discover, sync
 from jsonschema import Draft7Validator
 
 from tap_affiliate_reports.errors import TapError, Unauthorized
+from tap_affiliate_reports.exports.steps import JOB_TIMED_OUT
 from tap_affiliate_reports.sandbox import Sandbox, body, html_login, status
 from tap_affiliate_reports.schema import ADDED
 
@@ -502,7 +503,7 @@ class TestTasks:
         sandbox.instal.end_next("PENDING")
         run = sync(having(november, job_timeout_seconds=600), clock)
         (task,) = sandbox.instal.tasks
-        assert f"job {task} was not done after 600 s" in error_of(run)
+        assert JOB_TIMED_OUT % (task, 600) in error_of(run)
         assert "PENDING" in error_of(run)
         assert 600 <= sum(clock.slept) < 700
         assert campaigns(sync(november, clock, state=run.state).ok()) == ["11a"]

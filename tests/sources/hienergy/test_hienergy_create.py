@@ -24,6 +24,7 @@ from hienergy_case import (
     params,
 )
 
+from tap_affiliate_reports.exports.steps import JOB_TIMED_OUT
 from tap_affiliate_reports.sandbox import Sandbox, html_login, status
 from tap_affiliate_reports.sandbox.hienergy import SandboxExport
 
@@ -55,7 +56,7 @@ class TestCreate:
             downloads(sandbox)
             run = sync(config, clock, state=run.state).ok()
             assert (downloads(sandbox), deals(run)) == (1, ["other"])
-            assert run.said("loaded already", WARNING)
+            assert run.said("already loaded", WARNING)
 
     @pytest.mark.parametrize("ago", [2, 40])
     def test_a_finished_export_that_is_not_loaded_is_loaded_once(
@@ -136,7 +137,7 @@ class TestCreate:
         add(sandbox, "listed")
         run = sync(creating(config, params("q"), job_timeout_seconds=100), clock)
         (made,) = (e.id for e in sandbox.hienergy.exports.values() if e.ends == "processing")
-        assert f"job {made} was not done after 100 s" in error_of(run)
+        assert JOB_TIMED_OUT % (made, 100) in error_of(run)
         assert deals(run) == ["listed"]
         sandbox.hienergy.update(sandbox.hienergy.exports[made], status="completed")
         run = sync(creating(config, params("q")), clock, state=run.state).ok()
@@ -153,7 +154,7 @@ class TestCreate:
     ) -> None:
         sandbox.faults.add("hienergy read", status(404), times=None)
         run = sync(creating(config, params("q")), clock)
-        assert "no longer knows" in error_of(run)
+        assert "no longer exists" in error_of(run)
         assert len(asked(sandbox, "POST")) == 1
 
     def test_the_parts_of_one_in_parts_are_not_loaded(

@@ -56,7 +56,7 @@ class TestLinks:
         assert sum(clock.slept) > 0
         sandbox.faults.add("storage", status(202, body=b"{}"), times=None)
         run = sync(having(config, job_timeout_seconds=60), clock, catalog=catalog)
-        assert "was not done after 60 s" in error_of(run)
+        assert "was not finished after 60 s" in error_of(run)
 
     def test_a_file_that_is_not_ready_has_no_columns_yet(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]

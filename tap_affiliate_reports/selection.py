@@ -1,0 +1,75 @@
+"""Which reports are synced: by the settings, and by the catalog."""
+
+from __future__ import annotations
+
+from singer_sdk.singerlib import Catalog
+
+from tap_affiliate_reports.errors import SettingsError, StreamError
+from tap_affiliate_reports.sources.source import ReportSpec, Source
+
+NO_REPORTS_IN_CATALOG = "the catalog has no reports of %s; run discovery again"
+
+
+class Selection:
+    """The choice of reports; `catalog` is None if none was given."""
+
+    def __init__(self, catalog: Catalog | None) -> None:
+        self.catalog = catalog
+
+    def is_selected(self, source: Source, report: ReportSpec) -> bool:
+        """Return whether a report is synced."""
+        if self.catalog is None:
+            return report.allowed and not source.policy.catalog_decides
+        entry = self.catalog.get_stream(report.stream)
+        return (
+            report.allowed
+            and entry is not None
+            and bool(entry.metadata.resolve_selection().get((), True))
+        )
+
+    def is_discovered(self, source: Source, report: ReportSpec) -> bool:
+        """Return whether discovery must read a report's columns."""
+        return self.catalog is None or self.is_selected(source, report)
+
+    @property
+    def streams(self) -> set[str]:
+        """The names of all streams that the catalog selects."""
+        entries = self.catalog.streams if self.catalog is not None else ()
+        return {
+            entry.tap_stream_id
+            for entry in entries
+            if entry.metadata.resolve_selection().get((), True)
+        }
+
+    def check_all_reports(self, source: Source) -> None:
+        """Raise SettingsError if every report would be exported though nobody chose them."""
+        if not source.policy.catalog_decides:
+            return
+        reports = source.reports()
+        if self.catalog is not None:
+            selected = [report for report in reports if self.is_selected(source, report)]
+            absent = [r for r in reports if self.catalog.get_stream(r.stream) is None]
+            # Reports that discovery skipped, and newer ones, say nothing about the others.
+            if len(selected) + len(absent) < len(reports) or len(absent) >= len(selected):
+                return
+        if not reports:
+            return
+        why = "no catalog is given" if self.catalog is None else "the catalog selects all"
+        msg = (
+            f"{source.name}.reports is not set and {why}: exports are too few to spend on every "
+            f"report. Set {source.name}.reports to those that you need, or to ['*'] for all. "
+            f"The account's reports are: {', '.join(sorted(report.id for report in reports))}"
+        )
+        raise SettingsError(msg)
+
+    def check_catalog_of(self, source: Source) -> None:
+        """Raise StreamError if the catalog has a source's lists but none of its reports.
+
+        Discovery writes such a catalog while it can't list the reports.
+        """
+        catalog = self.catalog
+        if catalog is None or not any(catalog.get_stream(one.name) for one in source.lists()):
+            return
+        allowed = [report.stream for report in source.reports() if report.allowed]
+        if allowed and not any(catalog.get_stream(stream) for stream in allowed):
+            raise StreamError(NO_REPORTS_IN_CATALOG % source.name)

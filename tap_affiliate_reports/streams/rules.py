@@ -1,0 +1,84 @@
+"""The rules of one report: its windows, its keys, and how its files are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tap_affiliate_reports.schema import ALL_PROGRAMS
+from tap_affiliate_reports.sources.source import ReportSpec, Source
+from tap_affiliate_reports.windows import Freshness
+from tap_affiliate_reports.zones import zone_name
+
+REPLICATION_KEY = "_window_end"
+NUMBERED_KEYS = ("_account", "_program_id", "_window_start", "_row_number")
+"""The key columns of a report's rows, unless the setting primary_keys names others."""
+
+
+def program_id(program: str) -> str:
+    """Return the `_program_id` of a partition's rows, because a loader may turn "" into null."""
+    return program or ALL_PROGRAMS
+
+
+@dataclass(frozen=True)
+class ReportRules:
+    """What the settings and the service say about one report."""
+
+    source: Source
+    report: ReportSpec
+
+    @property
+    def stream(self) -> str:
+        """The name of the report's stream."""
+        return self.report.stream
+
+    @cached_property
+    def size(self) -> str:
+        """The size of the windows: a word of `windows.SIZES`."""
+        if self.report.options.window:
+            return self.report.options.window
+        return "month" if self.report.has_dates(self.report.id) else "none"
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether the report is requested without dates."""
+        return self.size == "none"
+
+    @property
+    def replication_key(self) -> str | None:
+        """The replication key; None for a snapshot."""
+        return None if self.is_snapshot else REPLICATION_KEY
+
+    @property
+    def own_keys(self) -> tuple[str, ...]:
+        """The key columns that the setting primary_keys names."""
+        return self.report.options.primary_keys
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key columns of the stream."""
+        return ("_account", *self.own_keys) if self.own_keys else NUMBERED_KEYS
+
+    @cached_property
+    def freshness(self) -> Freshness:
+        """The rules by which a finished file is judged."""
+        return Freshness(self.source.zone, self.report.options.lookback, self.source.policy.max_age)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the settings that define a window."""
+        options, policy = self.report.options, self.source.policy
+        settings = {
+            "window": self.size,
+            "timezone": zone_name(self.source.zone),
+            "program_ids": [program for program in policy.programs if program],
+            "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
+            "interval": options.interval,
+            "mode": "" if options.mode == "export" else options.mode,
+            "primary_keys": list(options.primary_keys),
+        }
+        return {name: value for name, value in settings.items() if value}
+
+    def resumable(self, job: str) -> str:
+        """Return the id of a job if a later run can poll it, else ""."""
+        return job if self.source.policy.keeps_jobs else ""
