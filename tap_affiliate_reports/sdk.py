@@ -136,6 +136,11 @@ class SdkStream(Stream):
     # What this tap calls
 
     @property
+    def tap(self) -> Tap:
+        """The tap, for its mapper and its state."""
+        return self._tap
+
+    @property
     def version(self) -> int | None:
         """The version of the records; None if they have none."""
         return self._stream_version

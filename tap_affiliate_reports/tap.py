@@ -87,7 +87,7 @@ class TapAffiliateReports(SdkTap):
 
     @override
     def check_config(self, *, raise_errors: bool) -> list[str]:
-        errors, warnings = settings.check(self._config, set(self.config_jsonschema["properties"]))
+        errors, warnings = settings.check(self.config, set(self.config_jsonschema["properties"]))
         for line in warnings:
             self.logger.warning(line)
         if errors and raise_errors:

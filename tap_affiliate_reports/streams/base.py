@@ -107,7 +107,7 @@ class AffiliateStream(SdkStream):
         """
         schema = get_selected_schema(self.name, self.effective_schema, self.mask)
         try:
-            stream_maps.register(self._tap.mapper, self.name, schema, self.primary_keys)
+            stream_maps.register(self.tap.mapper, self.name, schema, self.primary_keys)
         except stream_maps.MapError as error:
             raise (StreamError if self.run.has_begun else SettingsError)(str(error)) from None
 
@@ -116,13 +116,13 @@ class AffiliateStream(SdkStream):
 
         `columns` are those that earlier files had.
         """
-        if self.name in self._tap.mapper.stream_maps:
-            stream_maps.check_names(self._tap.mapper, self.name, columns)
+        if self.name in self.tap.mapper.stream_maps:
+            stream_maps.check_names(self.tap.mapper, self.name, columns)
 
     @property
     @override
     def stream_maps(self) -> list[StreamMap]:
-        if self.name not in self._tap.mapper.stream_maps:
+        if self.name not in self.tap.mapper.stream_maps:
             # A test of the connection selects all streams.
             self.register()
         return super().stream_maps
@@ -170,7 +170,7 @@ class AffiliateStream(SdkStream):
 
     def write_state(self) -> None:
         """Write a STATE message, unless nothing changed since the last one."""
-        self._tap.state_writer.write_state(self._tap.state)
+        self.tap.state_writer.write_state(self.tap.state)
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:

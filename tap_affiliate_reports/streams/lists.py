@@ -80,7 +80,7 @@ class ListStream(AffiliateStream):
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
         if self.replication_key is None and self.emits_versions:
-            self.version = self._tap.initialized_at
+            self.version = self.tap.initialized_at
         yield from self._spec.records(self._bookmark)
         if self.version is not None:
             # What the list no longer has is retired, once the whole list is written.

@@ -111,7 +111,7 @@ class ReportStream(TableStream):
             dates,
             self.stream_state,
             everything=self.replication_method == FULL_TABLE,
-            new_version=self._tap.initialized_at if self.emits_versions else None,
+            new_version=self.tap.initialized_at if self.emits_versions else None,
         )
         plan = planner.plan()
         check = FileCheck(self.rules, lambda: self.columns, self.singer_decimal)
