@@ -1,4 +1,4 @@
-"""What an export is, and the few verbs that a vendor's dialect must speak."""
+"""An export job, and the few calls that each network implements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tap_affiliate_reports.http import NotReady
 
 
 class JobState(Enum):
-    """What a vendor's word for a job's state means to the flow.
+    """The state of a job; each network maps its own words to these.
 
     RETRYING is a job whose run failed and that the service itself will run again.
     """
@@ -27,11 +27,11 @@ class JobState(Enum):
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What is asked of the service for one window; equal requests are the same export.
+    """The request of one window. Equal requests are the same export.
 
     `start` and `end` are inclusive days, both None for a report without dates; `program` is ""
-    for all programs; `filters` are passed through as the settings give them; `synchronous` asks
-    for the rows at once, without a job.
+    for all programs; `filters` are passed on as the settings have them; `synchronous` requests
+    the rows at once, without a job.
     """
 
     report: str
@@ -44,14 +44,13 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """A job as the service last told it; `id` is "" for a synchronous one.
+    """A job as the service last described it. `id` is "" for a synchronous request.
 
-    `finished_at` is when its file was made, by the service's clock; `records` is the number of
-    rows that the service says it has; `exports_left` is what the account may still spend, told by
-    the answer to an export request; `created_at` is when it was first asked for. Each is None
-    where the service does not tell. `is_new` says
-    that the request made this job: its file can't be an old one. `has_file` is false where a
-    finished job has none of its own.
+    `finished_at` is when its file was finished, by the service's clock; `records` is the number of
+    rows that the service reports; `exports_left` is what the account may still spend, from the
+    answer to an export request; `created_at` is when the job was first requested. Each is None if
+    the service does not say. `is_new` says that the request created this job, so its file can't be
+    an old one. `has_file` is false if a finished job has no file of its own.
     """
 
     id: str

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_affiliate_reports.errors import FileError, SettingsError, TapError
+from tap_affiliate_reports.errors import FileError, TapError
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.run import Run
-from tap_affiliate_reports.schema import ADDED, Column, Kind
+from tap_affiliate_reports.schema import ADDED, Column
 from tap_affiliate_reports.sdk import transform_unfiltered
 from tap_affiliate_reports.settings import parse_reload
 from tap_affiliate_reports.sources.source import ReportSpec, Source
@@ -73,16 +73,7 @@ class ReportStream(TableStream):
 
     @override
     def _keys(self) -> tuple[Sequence[str], str | None]:
-        keys, report = self.rules.own_keys, self.rules.report
-        unknown = [key for key in keys if key not in self.schema["properties"]]
-        setting = f"{self.source.name}.report_options.{report.id}.primary_keys"
-        if unknown:
-            msg = f"{setting}: the report has no column {', '.join(unknown)}"
-            raise SettingsError(msg)
-        has_date = any(column.kind in {Kind.DATE, Kind.DATETIME} for column in self.columns)
-        if keys and not has_date and not self.rules.is_snapshot and "_window_start" not in keys:
-            msg = f"{setting}: the report has no date column, so add _window_start"
-            raise SettingsError(msg)
+        self.rules.check_keys(self.columns)
         return self.rules.keys, self.rules.replication_key
 
     @property

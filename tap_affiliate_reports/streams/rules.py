@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tap_affiliate_reports.schema import ALL_PROGRAMS
+from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.schema import ADDED, ALL_PROGRAMS, Column, Kind
 from tap_affiliate_reports.sources.source import ReportSpec, Source
 from tap_affiliate_reports.windows import Freshness
 from tap_affiliate_reports.zones import zone_name
@@ -59,6 +61,19 @@ class ReportRules:
     def keys(self) -> tuple[str, ...]:
         """The key columns of the stream."""
         return ("_account", *self.own_keys) if self.own_keys else NUMBERED_KEYS
+
+    def check_keys(self, columns: Sequence[Column]) -> None:
+        """Raise SettingsError if the setting primary_keys does not fit these columns."""
+        keys = self.own_keys
+        setting = f"{self.source.name}.report_options.{self.report.id}.primary_keys"
+        known = {*ADDED, *(column.name for column in columns)}
+        if unknown := [key for key in keys if key not in known]:
+            msg = f"{setting}: the report has no column {', '.join(unknown)}"
+            raise SettingsError(msg)
+        has_date = any(column.kind in {Kind.DATE, Kind.DATETIME} for column in columns)
+        if keys and not has_date and not self.is_snapshot and "_window_start" not in keys:
+            msg = f"{setting}: the report has no date column, so add _window_start"
+            raise SettingsError(msg)
 
     @cached_property
     def freshness(self) -> Freshness:
