@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -257,28 +256,10 @@ class ReportStream(TableStream):
 
     def _tombstones(self, former: FormerWindow) -> Iterator[Record]:
         if former.rows:
-            with self._keyed_by(former.keys):
+            with self.keyed_by(former.keys):
                 for record in self.retirement.tombstones(former):
                     self.totals.vanished += 1
                     yield self._tombstone(record)
-
-    @contextmanager
-    def _keyed_by(self, keys: Sequence[str] | None) -> Iterator[None]:
-        """Give the records within other key columns, by a SCHEMA message before and after."""
-        if keys is None:
-            yield
-            return
-        own = self.primary_keys
-        self._replace_keys(keys)
-        try:
-            yield
-        finally:
-            self._replace_keys(own)
-
-    def _replace_keys(self, keys: Sequence[str]) -> None:
-        self.primary_keys = keys
-        self.set_columns(self.columns)
-        self.write_schema()
 
     def _activate_version(self) -> None:
         version = self.state.version

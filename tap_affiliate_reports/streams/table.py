@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -256,6 +257,24 @@ class TableStream(AffiliateStream):
         self.columns = list(columns)
         self.replace_schema(self._json_schema())
         self.register()
+
+    @contextmanager
+    def keyed_by(self, keys: Sequence[str] | None) -> Iterator[None]:
+        """Give the records within other key columns, by a SCHEMA message before and after."""
+        if keys is None:
+            yield
+            return
+        own = self.primary_keys
+        self._replace_keys(keys)
+        try:
+            yield
+        finally:
+            self._replace_keys(own)
+
+    def _replace_keys(self, keys: Sequence[str]) -> None:
+        self.primary_keys = keys
+        self.set_columns(self.columns)
+        self.write_schema()
 
     def keep_types(self) -> None:
         """Keep the type that each column had when it was first loaded, as the state has it."""
