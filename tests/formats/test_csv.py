@@ -214,6 +214,13 @@ def test_a_file_cut_short_is_damaged_or_gives_the_first_rows(spool, table, data)
         assert not reference.inspect(path).terminated
 
 
+def test_a_text_of_utf_8_with_nul_cut_within_a_character_is_damaged(spool):
+    """Its last bytes are not UTF-8, but that does not make it UTF-16."""
+    table = [["", "a,", 'aa"€😀😀'], ["\0", "000\x1f\x80", ""]]
+    with pytest.raises(DamagedFile, match="unreadable text"):
+        read(spool(as_csv(table).encode()[:32]))
+
+
 @given(tables(), st.data())
 def test_a_gzip_file_cut_short_is_damaged(spool, table, data):
     content = gzip.compress(as_csv(table).encode())

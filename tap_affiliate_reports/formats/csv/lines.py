@@ -121,7 +121,8 @@ def encoding_of(start: bytes, *, is_whole: bool) -> str:
     if not controls:
         return "utf-8-sig"
     nuls = start.count(b"\0")
-    is_utf_8 = _decoded(start, "utf-8", is_whole=is_whole) is not None
+    # A file that was cut within its last character is UTF-8 too, and damaged.
+    is_utf_8 = _decoded(start, "utf-8", is_whole=False) is not None
     best, least = "utf-8-sig", (controls, 0)
     for encoding, width in _WIDE.items():
         text = _decoded(start, encoding, is_whole=is_whole)
