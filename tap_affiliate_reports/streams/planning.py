@@ -56,7 +56,7 @@ class Planner:
                 self.span.now,
                 everything=self._everything,
             )
-            self.left_alone += planned.left_alone
+            self.left_alone += planned.unchanged
             plans.append((partition, planned))
         return [
             WindowLoad(self.stream, partition, window, is_refresh=is_refresh)
