@@ -49,7 +49,7 @@ class Partition:
             if entry is None or not entry.is_complete or entry.refreshed_at is None:
                 return
             day = freshness.complete_through(entry.end, entry.refreshed_at)
-            self.ledger.advance(day)
+            self.ledger.advance_bookmark(day)
             if day < asked.end:
                 return
             self.complete += 1
