@@ -1,4 +1,4 @@
-"""BATCH: records in files that the loader reads by itself, as the framework's batch_config says."""
+"""BATCH files: records in files for the loader, as the SDK's setting batch_config defines."""
 
 from __future__ import annotations
 
@@ -16,49 +16,54 @@ from singer_sdk.helpers._batch import BatchConfig
 
 from tap_affiliate_reports.errors import FileError, SettingsError
 
-# Records repeat themselves so much that more effort gains little.
+# Records are so repetitive that higher levels are slower without smaller files.
 GZIP_LEVEL = 1
 EXTENSIONS = {"gzip": ".json.gz", "none": ".json"}
-# The end of a file's name until the file is complete.
+# The suffix of a file's name until the file is complete.
 PART = ".part"
+CANT_WRITE = "can't write a batch file"
+CANT_WRITE_TO = "batch_config.storage: can't write to"
 
 
 def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
-    """Return how records are batched; None where they are not."""
+    """Return the configuration of BATCH files; None if batch_config is not set."""
     raw = config.get("batch_config")
     if not raw:
         return None
     encoding = {"format": "jsonl", "compression": "gzip", **raw.get("encoding", {})}
     storage = {**raw["storage"]}
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", storage["root"]):
-        # The framework would announce a path with its spaces quoted, and read it as it stands.
+        # The SDK would quote spaces of a path in BATCH messages, but not when it reads files.
         storage["root"] = f"file://{Path(storage['root']).expanduser().absolute()}"
     return BatchConfig.from_dict({**raw, "encoding": encoding, "storage": storage})
 
 
 def make_folders(config: BatchConfig) -> None:
-    """Make the folders of batch files, or raise SettingsError, before anything is spent on rows."""
+    """Create the folders of BATCH files; raise SettingsError if they are not writable.
+
+    This is called before a sync requests rows, which would be lost without a folder.
+    """
     root = config.storage.root
-    msg = f"batch_config.storage: can't write to {root}"
+    msg = f"{CANT_WRITE_TO} {root}"
     try:
-        # The framework has no public way to its root.
+        # The SDK has no public property for the root.
         path = config.storage._root_path
         (path / f"{config.storage.prefix or ''}x").parent.mkdir(parents=True, exist_ok=True)
         is_writable = not root.startswith("file:") or os.access(path.path, os.W_OK)
     except ImportError as error:
         hint = "; install the extra s3 of this package" if root.startswith("s3:") else ""
         raise SettingsError(f"{msg}: {error}{hint}") from None
-    except Exception as error:  # each kind of storage has its own
+    except Exception as error:  # the types of errors depend on the storage
         raise SettingsError(f"{msg}: {type(error).__name__} {error}") from None
     if not is_writable:
         raise SettingsError(msg)
 
 
 class BatchFiles:
-    """Writes lines of records into files, each of at most `batch_size` records and one block.
+    """Writes lines of records into files, which end with the block that reaches `batch_size`.
 
-    A file is written in `spool`, put into the storage as a `.part`, and renamed once it is
-    complete; then `announce` is called with its URL.
+    A file is written in `spool`, moved to the storage with the suffix `.part`, and renamed when it
+    is complete. Then `announce` is called with its URL.
     """
 
     def __init__(
@@ -74,7 +79,7 @@ class BatchFiles:
         self._file: IO[bytes] | gzip.GzipFile | None = None
 
     def write(self, lines: bytes, count: int) -> None:
-        """Write the lines of so many records."""
+        """Write the lines of `count` records."""
         with self._storage():
             if self._file is None:
                 self._file = self._begin()
@@ -84,11 +89,11 @@ class BatchFiles:
             self.finish()
 
     def finish(self) -> None:
-        """Close the file that is open, and announce it."""
+        """Close the open file, if any, and announce it."""
         if self._file is not None:
             with self._storage():
                 self._open.close()
-                # The storage commits a file in its own way, even a failed one in some versions.
+                # Renaming marks a complete file, because some storages also commit failed ones.
                 self._filesystem.mv(self._path(PART), self._path())
             self._file, self._count = None, 0
             self._announce(self._config.storage.get_url(self._filename))
@@ -103,7 +108,7 @@ class BatchFiles:
         return self._config.storage._root_path.fs
 
     def _path(self, suffix: str = "") -> str:
-        """Return the file's path, as its file system has it."""
+        """Return the file's path in the file system of the storage."""
         return str(self._config.storage._root_path.joinpath(self._filename + suffix).path)
 
     def _begin(self) -> IO[bytes] | gzip.GzipFile:
@@ -120,20 +125,20 @@ class BatchFiles:
     def _storage(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # each kind of storage has its own
+        except Exception as error:  # the types of errors depend on the storage
             self._file = None
-            # Closed as usual, the part would be committed.
-            with contextlib.suppress(Exception):  # the error itself comes out of it again
+            # Without the error, closing would commit the part.
+            with contextlib.suppress(Exception):  # it raises the same error again
                 self._open.__exit__(type(error), error, error.__traceback__)
-            with contextlib.suppress(Exception):  # most often there is none
+            with contextlib.suppress(Exception):  # usually the part does not exist
                 self._filesystem.rm_file(self._path(PART))
-            msg = f"can't write a batch file to {self._config.storage.root}: {error}"
+            msg = f"{CANT_WRITE} to {self._config.storage.root}: {error}"
             raise FileError(msg) from None
 
 
 @contextlib.contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    # The storage begins a file there, and who ends this process clears only the spool.
+    # The storage creates temporary files, and only the spool is deleted if this process is killed.
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield

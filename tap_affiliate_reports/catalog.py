@@ -1,4 +1,4 @@
-"""The catalog that is given: refused where a value would silently mean something else."""
+"""Validates a catalog and refuses values that the SDK would silently ignore or misread."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Schema(msgspec.Struct):
 
 
 class _Stream(msgspec.Struct):
-    """What the tap and the framework read of a stream; tools may write more."""
+    """The fields of a stream that the tap and the SDK read; tools may write others."""
 
     tap_stream_id: str
     schema: _Schema
@@ -49,7 +49,7 @@ class _Stream(msgspec.Struct):
     key_properties: list[str] | None = None
     replication_key: str | None = None
     replication_method: Method | None = None
-    # Older tools write the selection of a stream here, and those of its columns in the schema.
+    # Older tools write the selection of a stream here, and that of its columns in the schema.
     selected: bool | None = None
 
 
@@ -73,9 +73,9 @@ def read_catalog_file(file: IO[str] | None) -> dict[str, Any] | None:
 
 
 def read_catalog(document: Any) -> Catalog | None:
-    """Return a catalog as the framework has it.
+    """Return the document as a Catalog of the SDK.
 
-    Raises SettingsError where it has not the shape of a Singer catalog, or contradicts itself.
+    Raises SettingsError if it is not a Singer catalog or contradicts itself.
     """
     if document is None:
         return None
@@ -90,14 +90,14 @@ def read_catalog(document: Any) -> Catalog | None:
     names: set[str] = set()
     for stream in streams:
         if stream.tap_stream_id in names:
-            _refuse(stream, "is there twice; remove one of the two")
+            _refuse(stream, "is in the catalog twice. Remove one of the two")
         names.add(stream.tap_stream_id)
         _check_metadata(stream)
         entry = catalog[stream.tap_stream_id]
         _check_selection(stream, entry)
         for item in stream.metadata:
             if not item.breadcrumb and item.metadata.replication_method:
-                # The framework reads it from the stream's entry alone.
+                # The SDK ignores the method in the metadata.
                 entry.replication_method = item.metadata.replication_method
     return catalog
 
@@ -111,31 +111,31 @@ def _stream(document: Any) -> _Stream:
         raise SettingsError(msg) from None
 
 
-def _refuse(stream: _Stream, why: str) -> None:
-    msg = f"--catalog: stream {stream.tap_stream_id!r} {why}"
+def _refuse(stream: _Stream, reason: str) -> None:
+    msg = f"--catalog: stream {stream.tap_stream_id!r} {reason}"
     raise SettingsError(msg)
 
 
 def _check_metadata(stream: _Stream) -> None:
-    """Refuse metadata that the framework would overlook."""
+    """Refuse metadata that the SDK would ignore."""
     seen: set[tuple[str, ...]] = set()
     for item in stream.metadata:
         breadcrumb = tuple(item.breadcrumb)
         if breadcrumb in seen:
-            _refuse(stream, f"has metadata twice for the breadcrumb {item.breadcrumb}")
+            _refuse(stream, f"has two entries of metadata for the breadcrumb {item.breadcrumb}")
         if breadcrumb and (breadcrumb[0] != "properties" or len(breadcrumb) < 2):
             _refuse(
                 stream,
-                f"has metadata for the breadcrumb {item.breadcrumb}: "
-                "that of a column is ['properties', its name]",
+                f"has metadata for the breadcrumb {item.breadcrumb}. "
+                "The breadcrumb of a column is ['properties', its name]",
             )
         seen.add(breadcrumb)
     if seen and () not in seen:
-        _refuse(stream, "has metadata of columns, but none of its own: add the breadcrumb []")
+        _refuse(stream, "has metadata for columns only. Add metadata for the breadcrumb []")
 
 
 def _check_selection(stream: _Stream, entry: CatalogEntry) -> None:
-    """Refuse a selection that is said in two places, and not the same in both."""
+    """Refuse selections in different places of a stream that contradict each other."""
     mask = entry.metadata.resolve_selection()
     is_selected = mask.get((), True)
     root = entry.metadata.get((), StreamMetadata())
@@ -143,8 +143,8 @@ def _check_selection(stream: _Stream, entry: CatalogEntry) -> None:
         if flag is not None and flag is not is_selected:
             _refuse(
                 stream,
-                f"says selected {str(flag).lower()}, but the whole of its metadata says "
-                f"{str(is_selected).lower()}: write the choice as `selected` of the breadcrumb []",
+                f"has selected {str(flag).lower()}, but its complete metadata results in "
+                f"{str(is_selected).lower()}. Set `selected` in the metadata of the breadcrumb []",
             )
     for name, column in (stream.schema.properties or {}).items():
         breadcrumb = ("properties", name)
@@ -154,6 +154,6 @@ def _check_selection(stream: _Stream, entry: CatalogEntry) -> None:
         if column.selected is not mask[breadcrumb]:
             _refuse(
                 stream,
-                f"has `selected` in the schema of {name!r}, which its metadata contradicts: "
-                f"write it in the metadata of the breadcrumb {list(breadcrumb)}",
+                f"has `selected` in the schema of {name!r}, which its metadata contradicts. "
+                f"Set it in the metadata of the breadcrumb {list(breadcrumb)}",
             )

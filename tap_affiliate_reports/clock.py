@@ -1,4 +1,4 @@
-"""The clock that is handed to whatever waits or counts ages, so that tests never wait."""
+"""The clock that is passed to all code that waits or computes ages, so that tests never wait."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time and pauses; tests hand in one whose pauses cost nothing."""
+    """Returns the time and sleeps; the clock of the tests sleeps without waiting."""
 
     def now(self) -> datetime:
-        """Return the present moment, aware, in UTC."""
+        """Return the present moment as an aware datetime in UTC."""
         ...
 
     def monotonic(self) -> float:
@@ -19,12 +19,12 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Pause for this many seconds."""
+        """Sleep for this many seconds."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of this machine."""
 
     def now(self) -> datetime:
         """Return the present moment in UTC."""
@@ -35,5 +35,5 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Sleep."""
+        """Sleep for this many seconds."""
         time.sleep(seconds)

@@ -1,20 +1,20 @@
-"""The errors this tap expects; each prints as one clear line.
+"""The errors that this tap expects; each is reported as one line.
 
 TapError
 ├── SettingsError             a setting is wrong; the line names it
 ├── ApiError                  the service answered with an error
-│   ├── Unauthorized          401: the credentials are bad; ends all streams of the source
+│   ├── Unauthorized          401: the credentials are wrong; ends all streams of the source
 │   ├── Forbidden             403: the token lacks a scope
-│   ├── NotFound              404, 410: no such report or job, or it is gone
-│   ├── Rejected              any other refusal, HTTP 200 with "Status": "ERROR" included
-│   ├── RateLimited           429 that asks for a longer wait than max_wait_seconds
+│   ├── NotFound              404, 410: no such report or job, or it was deleted
+│   ├── Rejected              any other refusal, including HTTP 200 with "Status": "ERROR"
+│   ├── RateLimited           429, with a pause beyond max_wait_seconds or after the last retry
 │   └── Unavailable           5xx, time-outs and resets, after the last retry
-├── ExportError               the job for one window did not end well
-│   ├── ExportFailed          FAILED, CANCELLED, also when replayed
-│   ├── ExportTimedOut        not done within job_timeout_seconds
-│   └── UnknownJobState       a state word that the source's table does not have
-├── FileError                 a result file that can't be taken
-│   ├── DamagedFile           cut short, alien or unreadable: downloading again may help
+├── ExportError               the job for one window did not succeed
+│   ├── ExportFailed          FAILED or CANCELLED, also when replayed
+│   ├── ExportTimedOut        not finished within job_timeout_seconds
+│   └── UnknownJobState       a state that is not in the source's table
+├── FileError                 a result file that can't be used
+│   ├── DamagedFile           cut short, unreadable or another file: downloading again may help
 │   └── KeyViolation          user-set primary_keys are null or not unique in a window
 ├── StreamError               a stream can't be synced with this state or catalog
 ├── LoaderGone                the loader closed the pipe; ends the run
@@ -29,7 +29,7 @@ class TapError(Exception):
 
 
 class SettingsError(TapError):
-    """Raised when a setting is missing, malformed or names something that is not there."""
+    """Raised when a setting is missing, malformed or names something that does not exist."""
 
 
 class ApiError(TapError):
@@ -49,13 +49,13 @@ class NotFound(ApiError):
 
 
 class Rejected(ApiError):
-    """Raised on any other 4xx, and on HTTP 200 whose body says ERROR."""
+    """Raised on any other 4xx, and on HTTP 200 whose body is an error document."""
 
 
 class RateLimited(ApiError):
-    """Raised when the service asks for a longer pause than max_wait_seconds.
+    """Raised on 429 when the pause exceeds max_wait_seconds, or after the last retry.
 
-    `retry_after` is the pause asked for, in seconds; None where the service named none.
+    `retry_after` is the pause that the service requested, in seconds; None if it requested none.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -68,7 +68,7 @@ class Unavailable(ApiError):
 
 
 class ExportError(TapError):
-    """Raised when the job of one window did not give a file."""
+    """Raised when the job of one window did not return a file."""
 
 
 class ExportFailed(ExportError):
@@ -76,19 +76,19 @@ class ExportFailed(ExportError):
 
 
 class ExportTimedOut(ExportError):
-    """Raised when a job is not done within job_timeout_seconds."""
+    """Raised when a job is not finished within job_timeout_seconds."""
 
 
 class UnknownJobState(ExportError):
-    """Raised when a job's state word is not in the source's table."""
+    """Raised when a job's state is not in the source's table."""
 
 
 class FileError(TapError):
-    """Raised when a result file can't be taken as it is."""
+    """Raised when a result file can't be used."""
 
 
 class DamagedFile(FileError):
-    """Raised when a file is cut short, alien or unreadable; downloading it again may help."""
+    """Raised when a file is cut short, unreadable or another one; downloading again may help."""
 
 
 class KeyViolation(FileError):
@@ -96,16 +96,16 @@ class KeyViolation(FileError):
 
 
 class StreamError(TapError):
-    """Raised when a stream can't be synced with the state or catalog at hand."""
+    """Raised when a stream can't be synced with the given state or catalog."""
 
 
 class LoaderGone(TapError):
-    """Raised when stdout can't be written any more."""
+    """Raised when the loader closed the pipe, so that stdout can't be written."""
 
 
 class SyncFailed(TapError):
     """Raised at the end of a sync in which at least one stream failed."""
 
 
-# Any other error is that of one stream, or of one source, and the others finish.
+# Any other error ends only one stream or one source; the others continue.
 ENDS_THE_RUN = (SettingsError, LoaderGone)

@@ -1,4 +1,4 @@
-"""Singer messages on their way to stdout: whole lines only, whatever interrupts."""
+"""Writes Singer messages to stdout, in complete lines also when a signal interrupts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING
 from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
 from singer_sdk.helpers._state import StateWriter
 from singer_sdk.singerlib import Message, RecordMessage, StateMessage
+from typing_extensions import override
 
 from tap_affiliate_reports.errors import LoaderGone
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override
 
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import TapState
 
 BLOCK = 64 * 1024
+LOADER_CLOSED = "the loader closed its input"
 
 
 class StateLineWriter(StateWriter):
-    """Writes STATE messages, but not the last one again: encodes each once and copies no state."""
+    """Writes STATE messages, skipping repeated ones; encodes each state once, without a copy."""
 
     def __init__(self, writer: LineWriter) -> None:
         super().__init__(writer)
@@ -37,15 +34,15 @@ class StateLineWriter(StateWriter):
         if line != self._last:
             self._last = line
             self._writer.write_lines(line)
-        # The records before it must go out, also where the state did not change.
+        # The buffered records must be written even if the state did not change.
         self._writer.flush()
 
 
 class LineWriter(MsgSpecWriter):
-    """Writes lines in blocks; anything but a record goes out at once, with all before it.
+    """Writes lines in blocks; a message other than a record flushes the buffer.
 
-    While a block is being written, `busy` is true and `after_write` is called when it is done: a
-    signal can wait for the line's end.
+    `busy` is True while a block is written, and `after_write` is called afterwards, so that the
+    handler of a signal can wait for the end of a line.
     """
 
     def __init__(self) -> None:
@@ -57,18 +54,18 @@ class LineWriter(MsgSpecWriter):
     def serialize_message(self, message: Message) -> bytearray:
         """Return a message as a line."""
         if isinstance(message, StateMessage):
-            # The framework would copy the whole state for each one.
+            # The SDK would copy the complete state for each message.
             return serialize_jsonl({"type": "STATE", "value": message.value})
         return super().serialize_message(message)
 
     def write_message(self, message: Message) -> None:
-        """Write a message, a record's line perhaps later."""
+        """Write a message; records are buffered."""
         self._block += self.format_message(message)
         if len(self._block) >= BLOCK or not isinstance(message, RecordMessage):
             self.flush()
 
     def write_lines(self, lines: bytes) -> None:
-        """Write whole lines, perhaps later."""
+        """Write complete lines; they are buffered."""
         self._block += lines
         if len(self._block) >= BLOCK:
             self.flush()
@@ -83,12 +80,11 @@ class LineWriter(MsgSpecWriter):
             view = memoryview(block)
             out = sys.stdout.buffer
             while view:
-                # Unbuffered, stdout is raw and a signal can shorten a write.
+                # An unbuffered stdout is raw, so a signal may interrupt a write after some bytes.
                 view = view[out.write(view) :]
             out.flush()
         except BrokenPipeError:
-            msg = "the loader closed its input: its own log tells why"
-            raise LoaderGone(msg) from None
+            raise LoaderGone(f"{LOADER_CLOSED}: see its log for the reason") from None
         finally:
             self.busy = False
         self.after_write()

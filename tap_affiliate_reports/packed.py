@@ -1,4 +1,4 @@
-"""Gzip, known by its first bytes: what headers and names say of it is often wrong."""
+"""Gzip, recognized by its first bytes, because headers and file names are often wrong."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import zlib
 
 GZIP = b"\x1f\x8b"
 LAYERS = 2
-"""A gzip file may be compressed once more on its way; deeper nesting has no end."""
+"""How often a file may be compressed: a server may compress a gzip file once more."""
 
 BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What reading an unpacked stream raises where the gzip is cut short or changed."""
+"""The errors of reading a gzip stream that is cut short or changed."""
 
 
 def unpacked(stream: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
-    """Return the content of a gzip stream, of gzip within gzip too; any other stream as it is."""
+    """Return the decompressed content of a gzip stream; any other stream unchanged."""
     content: io.BufferedReader | gzip.GzipFile = stream
     for _ in range(LAYERS):
         if content.peek(2)[:2] != GZIP:

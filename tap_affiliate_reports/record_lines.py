@@ -1,7 +1,8 @@
-"""Rows of a file -> RECORD lines, a block at a time: what `row_parser` says, column by column.
+"""Encodes the rows of a file as RECORD lines, a block of columns at a time.
 
-Between the values of a block stand the same few texts in every row. So the block is one list of
-texts, in which each column is put into every n-th place, and one join makes all lines of it.
+The lines are equal to those of `row_parser` and the SDK's writer. All rows of a block have the same
+texts between their values. So the block is built as one list of texts, in which each column fills
+every n-th place, and one join returns all its lines.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ UNPARSED = "_unparsed"
 class RecordLines:
     """Encodes the rows of one file, all of the same columns, as lines of RECORD messages.
 
-    `match` and the settings up to `selected` are those of `row_parser`; `constants` are the
-    columns that all rows share and go before the file's, `_row_number` and `_unparsed` among them.
-    With `bare`, a line is the record alone, as in a BATCH file.
+    The arguments up to `selected` are those of `row_parser`. `constants` are the columns with one
+    value for all rows, which precede those of the file; they include `_row_number` and `_unparsed`,
+    whose values are replaced. With `bare`, a line is the record alone, as in a BATCH file.
     """
 
     def __init__(
@@ -49,32 +50,25 @@ class RecordLines:
         bare: bool = False,
     ) -> None:
         self.unparsed: Counter[str] = Counter()
-        """How many values did not fit, by column."""
-        if added and len(added) != len(match.unknown):
-            raise ValueError("one column is needed for each unknown name")
+        """The number of values that did not fit, by column."""
         encoders = {
             kind: column_encoder(kind, timezone=timezone, singer_decimal=singer_decimal)
             for kind in Kind
         }
-        found = [*match.found, *zip((index for index, _ in match.unknown), added, strict=False)]
-        self._columns = [
-            (index, column.name, encoders[column.kind])
-            for index, column in found
-            if selected is None or column.name in selected
-        ]
-        missing = [c.name for c in match.missing if selected is None or c.name in selected]
+        present, missing = match.project(added, selected)
+        self._columns = [(index, column.name, encoders[column.kind]) for index, column in present]
         names = [*constants, *(name for _, name, _ in self._columns), *missing]
         if len(set(names)) < len(names) or not {NUMBER, UNPARSED} <= constants.keys():
-            raise ValueError("each column needs a name of its own, and the tap's must be there")
+            raise ValueError("names must be unique, and `constants` needs the tap's columns")
         frame = MsgSpecWriter().format_message(
             RecordMessage(stream=stream, record={}, version=version, time_extracted=time_extracted)
         )
-        # No quote of a name is without its backslash, so this is the record's place.
+        # Quotes in a stream's name are escaped, so this text occurs only at the record.
         before, _, after = frame.decode().partition('"record":{}')
         before, after = ("", "\n") if bare else (before + '"record":', after)
         fixed = {name: None if name in missing else constants.get(name) for name in names}
         varying = {NUMBER, UNPARSED, *(name for _, name, _ in self._columns)}
-        # What stands before each value that varies, and after the last.
+        # The text before each value that varies, with the column's name.
         self._before: list[tuple[str, str]] = []
         text = before + "{"
         for place, name in enumerate(names):
@@ -87,7 +81,7 @@ class RecordLines:
         self._end = text + "}" + after
 
     def encode(self, columns: Columns, first_number: int) -> bytes:
-        """Return the lines of a block's rows, of which the first has this `_row_number`."""
+        """Return the lines of a block's rows; the first row has this `_row_number`."""
         rows = len(columns[0])
         cells: dict[str, Cells | None] = {
             NUMBER: Cells(list(map(str, range(first_number, first_number + rows))))
@@ -120,7 +114,7 @@ class RecordLines:
         row.append(text + self._end)
         texts = row * rows
         for place, json in enumerate(varying):
-            # Python itself refuses a column that is not as long as the block.
+            # Python raises ValueError if a column is not as long as the block.
             texts[2 * place + 1 :: len(row)] = json
         return "".join(texts)
 

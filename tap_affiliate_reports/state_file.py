@@ -1,4 +1,4 @@
-"""The state given to a sync: a state object, a STATE message, or what Meltano prints or stores."""
+"""Reads the state for a sync: a state object, a STATE message, or a state of Meltano."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATE_IS_EMPTY = "--state: the state is empty: all windows are new"
 logger = logging.getLogger(__name__)
 
 ACCEPTED = (
-    "give a state object with bookmarks, a STATE message, or the output of `meltano state get`"
+    "pass a state object with bookmarks, a STATE message, or the output of `meltano state get`"
 )
 
 
@@ -37,11 +37,11 @@ def read_state_file(file: IO[str] | None) -> dict[str, Any] | None:
 
 
 def read_state(text: str) -> dict[str, Any]:
-    """Return the state of a file; of several lines with one state each, the last one."""
+    """Return the state in the text of a file; the last one if each line is a state."""
     text = text.removeprefix("\ufeff")
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
-        msg = "the state file is empty: leave --state out to start without a state"
+        msg = "the state file is empty. Omit --state to start without a state"
         raise SettingsError(msg)
     if len(lines) == 1 or not all(line.lstrip().startswith("{") for line in lines):
         return unwrap(_parse(text))
@@ -57,9 +57,9 @@ def read_state(text: str) -> dict[str, Any]:
 
 
 def unwrap(document: Any) -> dict[str, Any]:
-    """Return the state itself, without what tools put around it.
+    """Return the state without the objects that tools wrap it in.
 
-    Raises SettingsError for anything that is no state. An empty object is an empty state.
+    Raises SettingsError if the document is not a state. An empty object is an empty state.
     """
     if not isinstance(document, dict):
         msg = f"the state is not a JSON object: {ACCEPTED}"
@@ -78,7 +78,7 @@ def unwrap(document: Any) -> dict[str, Any]:
     if len(found) == 1:
         return found[0]
     names = ", ".join(str(key)[:40] for key in list(document)[:5])
-    what = "holds more than one state" if found else "has no bookmarks"
+    what = "contains more than one state" if found else "has no bookmarks"
     msg = f"the state {what} (its keys: {names}): {ACCEPTED}"
     raise SettingsError(msg.replace("\n", " "))
 
@@ -87,7 +87,7 @@ def _parse(text: str) -> Any:
     try:
         return load_json(text)
     except (ValueError, RecursionError) as error:
-        msg = f"the state is not readable JSON: {error}"
+        msg = f"the state is not valid JSON: {error}"
         raise SettingsError(msg) from None
 
 
@@ -99,7 +99,7 @@ def _state(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stored(completed: Any, partial: Any) -> Any:
-    """Return what Meltano's state backends store as the state that its next run would use."""
+    """Return the state that Meltano's next run would use from a state in its backend."""
     parts = [part for part in (completed, partial) if part is not None]
     if not parts or not all(isinstance(part, dict) for part in parts):
         msg = f"the completed and partial states are not JSON objects: {ACCEPTED}"
@@ -108,12 +108,12 @@ def _stored(completed: Any, partial: Any) -> Any:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge objects key by key, as Meltano does; any other value of `above` replaces the old."""
+    """Merge objects key by key, as Meltano does; other values of `above` replace the old ones."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.setdefault(key, {} if isinstance(value, dict) else value)
         if isinstance(value, dict) and isinstance(old, dict):
             merged[key] = _merge(old, value)
-        elif value != {}:  # Meltano keeps what an empty object would replace
+        elif value != {}:  # Meltano does not replace a value with an empty object
             merged[key] = value
     return merged

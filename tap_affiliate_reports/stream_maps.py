@@ -1,7 +1,7 @@
-"""Stream maps: mistakes are found before a sync spends anything, and a failing row is explained.
+"""Validates stream maps before a sync requests anything, and explains records that fail.
 
-The framework parses a map when a stream is registered, and evaluates it for each record. It names
-neither the column of a bad expression nor, before the first record, what can't be evaluated.
+The SDK parses a map when a stream is registered, and evaluates it for each record. Its errors do
+not name the column of a bad expression, and some mistakes only fail on the first record.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ OPTIONS = {
     MAPPER_KEY_PROPERTIES_OPTION,
     MAPPER_SOURCE_OPTION,
 }
-# What an expression may name besides the record's columns, see CustomStreamMap._eval.
+# The names in expressions besides the columns of a record, see CustomStreamMap._eval.
 NAMES = {"_", "record", "config", "__stream_name__", "__original_stream_name__"}
 
 
 class MapError(TapError):
-    """Raised when a stream map can't be used; the caller knows whether that ends the run."""
+    """Raised when a stream map can't be used; the caller decides whether that ends the run."""
 
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression of a stream map; `column` is None for a filter, `key` the map's own key."""
+    """An expression of a stream map; `key` is the key of the map, `column` is None for a filter."""
 
     key: str
     column: str | None
@@ -58,21 +58,21 @@ class Expression:
 def register(
     mapper: PluginMapper, stream: str, schema: dict[str, Any], keys: Sequence[str]
 ) -> None:
-    """Make a mapper know a stream's schema, or raise MapError that names what is wrong."""
+    """Register a stream's schema with a mapper; raise MapError that names a mistake in its maps."""
     expressions = list(_expressions(mapper, stream))
-    whole = mapper.stream_maps_dict
-    # The framework evaluates the aliases of all maps, those of other streams too.
+    all_maps = mapper.stream_maps_dict
+    # The SDK evaluates the aliases of all maps, even those of other streams.
     mapper.stream_maps_dict = dict(_definitions(mapper, stream))
     try:
         mapper.register_raw_stream_schema(stream, schema, keys)
-    except Exception as error:  # the framework raises many kinds
+    except Exception as error:  # the SDK raises many types
         msg = f"stream_maps: the map of {stream} can't be used: {error}"
         raise MapError(msg) from None
     finally:
-        mapper.stream_maps_dict = whole
+        mapper.stream_maps_dict = all_maps
     for stream_map in mapper.stream_maps[stream]:
         if not isinstance(stream_map.stream_alias, str) or not stream_map.stream_alias:
-            msg = f"stream_maps: the alias of {stream}, {stream_map.stream_alias!r}, is not a name"
+            msg = f"stream_maps: the alias of {stream} is {stream_map.stream_alias!r}, not a name"
             raise MapError(f"{msg}. Quote it twice: \"'name'\"")
         if isinstance(stream_map, CustomStreamMap):
             for expression in expressions:
@@ -85,7 +85,7 @@ def register(
 def check_names(mapper: PluginMapper, stream: str, columns: Collection[str]) -> None:
     """Raise StreamError for an expression that names a column which the stream does not have.
 
-    `columns` are those that files had before, beside the columns of the schema.
+    `columns` are the columns of earlier files, in addition to those of the schema.
     """
     maps = [m for m in mapper.stream_maps[stream] if isinstance(m, CustomStreamMap)]
     if not maps:
@@ -108,7 +108,7 @@ def check_names(mapper: PluginMapper, stream: str, columns: Collection[str]) -> 
 
 
 def check_aliases(mapper: PluginMapper, streams: Collection[str]) -> None:
-    """Raise SettingsError where maps give two streams one name: their keys are the same."""
+    """Raise SettingsError if maps give two streams the same name, since their keys may be equal."""
     sources: dict[str, str] = {}
     for stream in streams:
         for stream_map in mapper.stream_maps[stream]:
@@ -118,12 +118,12 @@ def check_aliases(mapper: PluginMapper, streams: Collection[str]) -> None:
             if (other := sources.get(alias.casefold())) is not None:
                 which = stream if other == stream else f"{other} and {stream}"
                 msg = f"stream_maps: rows of {which} would replace each other in {alias!r}"
-                raise SettingsError(f"{msg}. Give each map an alias of its own")
+                raise SettingsError(f"{msg}. Set a different alias in each map")
             sources[alias.casefold()] = stream
 
 
 def unknown_streams(mapper: PluginMapper, known: Collection[str]) -> list[str]:
-    """Return the streams that maps name and that do not exist."""
+    """Return the streams in the keys and sources of maps that do not exist."""
     sources = (
         definition.get(MAPPER_SOURCE_OPTION, key) if isinstance(definition, dict) else key
         for key, definition in mapper.stream_maps_dict.items()
@@ -136,8 +136,8 @@ def unknown_streams(mapper: PluginMapper, known: Collection[str]) -> list[str]:
 
 
 def row_error(stream: str, error: Exception) -> StreamError:
-    """Return the error of a record that its stream map made unfit to be written."""
-    msg = f"{stream}: a record can't be written as its stream map makes it"
+    """Return the error of a record that can't be written after its stream map."""
+    msg = f"{stream}: a record can't be written after its stream map"
     return StreamError(f"{msg}: {type(error).__name__}: {error}")
 
 
@@ -155,9 +155,9 @@ def _definitions(mapper: PluginMapper, stream: str) -> Iterator[tuple[str, Any]]
 
 
 def _expressions(mapper: PluginMapper, stream: str) -> Iterator[Expression]:
-    """Yield the expressions of all maps that match a stream; raises MapError for a malformed one.
+    """Yield the expressions of all maps that match a stream.
 
-    Values that are no expressions are checked by the way.
+    Raises MapError for a malformed expression or option.
     """
     for key, definition in _definitions(mapper, stream):
         if isinstance(definition, dict):
@@ -174,13 +174,13 @@ def _expression(key: str, column: str, value: Any, definition: dict[str, Any]) -
             raise MapError(f"{where}: {value!r} is not a list of columns or null")
         return None
     if column == MAPPER_ALIAS_OPTION and MAPPER_SOURCE_OPTION in definition:
-        raise MapError(f"{where}: beside {MAPPER_SOURCE_OPTION}, the map's own key is the alias")
+        raise MapError(f"{where}: with {MAPPER_SOURCE_OPTION}, the key of the map is the alias")
     if column == MAPPER_ALIAS_OPTION and not (isinstance(value, str) and value.strip()):
         raise MapError(f"{where}: {value!r} is not a name")
     if column in OPTIONS - {MAPPER_FILTER_OPTION}:
         return None
     if column.startswith("__") and column.endswith("__") and column not in OPTIONS:
-        raise MapError(f"{where}: there is no such option; there are {', '.join(sorted(OPTIONS))}")
+        raise MapError(f"{where}: unknown option. The options are {', '.join(sorted(OPTIONS))}")
     if value is None or (value == NULL_STRING and column != MAPPER_FILTER_OPTION):
         return None
     if not isinstance(value, str):
@@ -196,14 +196,14 @@ def _expression(key: str, column: str, value: Any, definition: dict[str, Any]) -
 
 
 def _check_evaluable(stream: str, stream_map: CustomStreamMap, expression: Expression) -> None:
-    """Raise MapError for what the framework's evaluator can't do, whatever the record."""
+    """Raise MapError for an expression that the SDK's evaluator can't evaluate for any record."""
     evaluator = stream_map.expr_evaluator
     for node in ast.walk(expression.tree):
         reason = ""
         if isinstance(node, ast.Call) and not isinstance(node.func, ast.Attribute):
             name = getattr(node.func, "id", None)
             if name not in evaluator.functions:
-                reason = f"there is no function {name!r}" if name else "this can't be called"
+                reason = f"unknown function {name!r}" if name else "only functions can be called"
         elif isinstance(node, ast.operator | ast.unaryop | ast.cmpop):
             if type(node) not in evaluator.operators:
                 reason = f"the operator {type(node).__name__} is not available"
@@ -228,7 +228,7 @@ def _evaluate(
     record: dict[str, Any],
     property_name: str | None,
 ) -> Any:
-    """Evaluate an expression, or raise StreamError that names it and its column."""
+    """Evaluate an expression; raise StreamError that names it and its column."""
     try:
         return evaluate(
             expr=expr, expr_parsed=expr_parsed, record=record, property_name=property_name
@@ -238,7 +238,7 @@ def _evaluate(
     except Exception as error:  # an expression can raise anything
         keys = stream_map.transformed_key_properties or ()
         if record.get("_deleted") is True and property_name not in keys:
-            # All report columns of a deleted row are null, and so is what is made of them.
+            # All report columns of a deleted row are null, so the results are null too.
             return None
         reason = error.__cause__ or error
         msg = (

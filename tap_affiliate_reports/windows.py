@@ -1,4 +1,4 @@
-"""Windows as pure dates: calendar slots, day ends, what is new, what must be refreshed."""
+"""Windows of dates: calendar slots, ends of days, and the plan of what to load and refresh."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pendulum
 Size = Literal["day", "week", "month", "quarter", "year", "none"]
 SIZES: tuple[str, ...] = get_args(Size)
 
-# Reports of a day are asked for once it has been over for this long.
+# A day is requested once it has been over for this long, because its rows may arrive late.
 GRACE = timedelta(hours=6)
-# The slot of a report without dates: constant, so that each load replaces the last.
+# The slot of a report without dates, constant so that each load replaces the previous one.
 SNAPSHOT_SLOT = date(1970, 1, 1)
 
 _FIRST_DAY: dict[str, Callable[[pendulum.Date], pendulum.Date]] = {
     "day": lambda day: day,
     "week": lambda day: day.start_of("week"),
     "month": lambda day: day.start_of("month"),
-    "quarter": lambda day: day.set(month=(day.month - 1) // 3 * 3 + 1, day=1),
+    "quarter": lambda day: day.first_of("quarter"),
     "year": lambda day: day.start_of("year"),
 }
 _LENGTH: dict[str, dict[str, int]] = {
@@ -35,7 +35,7 @@ _LENGTH: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """One export: its calendar slot, and the days asked for, both ends inclusive."""
+    """One export: its calendar slot, and the days requested, both ends inclusive."""
 
     slot: date
     start: date
@@ -55,7 +55,7 @@ SNAPSHOT = Window(SNAPSHOT_SLOT, SNAPSHOT_SLOT, SNAPSHOT_SLOT)
 
 @dataclass(frozen=True)
 class Reload:
-    """What the setting `reload` requests: the windows of some days, or all where there are none."""
+    """The value of the setting `reload`: the windows of some days, or all windows without days."""
 
     text: str
     first: date | None = None
@@ -67,7 +67,7 @@ class Reload:
         return self.first is None
 
     def touches(self, start: date, end: date) -> bool:
-        """Whether a window of these days, both inclusive, is requested."""
+        """Return whether a window of these days, both inclusive, is requested."""
         return (self.first is None or self.first <= end) and (
             self.last is None or self.last >= start
         )
@@ -90,11 +90,12 @@ class DateRange:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What the ledger knows of a window: days requested, rows, when its file was finished.
+    """The ledger's entry of a window: days requested, rows loaded, when its file was finished.
 
-    `refreshed_at` is None until it was loaded once. `unfinished` says that a load has begun and
-    not finished; `rows` is then an upper bound of what the warehouse may hold. A window with
-    `reload_after` needs a file that was finished after that moment.
+    `refreshed_at` is None until the window was loaded once. `unfinished` means that a load has
+    begun and not finished; `rows` is then an upper bound of the rows in the warehouse. A window
+    with `reload_after` needs a file that was finished after that moment. `job` is the id of the job
+    to replay, or "".
     """
 
     start: date
@@ -107,7 +108,7 @@ class LedgerEntry:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the last load begun was also completed."""
+        """Whether the last load that began was also finished."""
         return self.refreshed_at is not None and not self.unfinished
 
 
@@ -118,7 +119,7 @@ def day_end(day: date, zone: tzinfo) -> datetime:
 
 
 def last_finished_day(now: datetime, zone: tzinfo, grace: timedelta = GRACE) -> date:
-    """Return the last day that ended at least `grace` ago in a zone."""
+    """Return the last day in a zone that ended at least `grace` ago."""
     day = now.astimezone(zone).date()
     while day_end(day, zone) + grace > now:
         day -= timedelta(days=1)
@@ -126,7 +127,10 @@ def last_finished_day(now: datetime, zone: tzinfo, grace: timedelta = GRACE) -> 
 
 
 def windows(size: str, start: date, end: date) -> Iterator[Window]:
-    """Yield the slots from start to end in order, clipped to them: no gap, no overlap."""
+    """Yield the windows from start to end in order, without gap or overlap.
+
+    The first and the last window may cover only a part of their slots.
+    """
     if size == "none":
         yield SNAPSHOT
         return
@@ -145,28 +149,31 @@ def _plain(day: date) -> date:
 
 @dataclass(frozen=True)
 class Freshness:
-    """The rules that judge a finished file: settled, complete, fresh."""
+    """The rules that decide whether a finished file is settled, complete or fresh.
+
+    Rows may change until `lookback` after their day; until then, a file is fresh for `max_age`.
+    """
 
     zone: tzinfo
     lookback: timedelta
     max_age: timedelta
 
     def is_settled(self, end: date, finished_at: datetime) -> bool:
-        """Whether a file finished then shows the last day as it will stay."""
+        """Return whether the last day no longer changes after a file finished then."""
         return finished_at >= day_end(end, self.zone) + max(self.lookback, GRACE)
 
     def is_complete(self, end: date, finished_at: datetime) -> bool:
-        """Whether the last day had been over for long enough when the file was finished."""
+        """Return whether the last day had been over for long enough when the file was finished."""
         return finished_at >= day_end(end, self.zone) + GRACE
 
     def is_fresh(self, window: Window, finished_at: datetime, now: datetime) -> bool:
-        """Whether a finished job's file may be taken as it is."""
+        """Return whether the file of a finished job may be used without a new export."""
         young = now - finished_at < self.max_age
         if window.is_snapshot:
             return young
         if self.is_settled(window.end, finished_at):
             return True
-        # A last day that is not over yet is there only where end_date asks for it.
+        # The last day is only requested before it is over if end_date is set to it.
         return young and (
             self.is_complete(window.end, finished_at) or not self.is_complete(window.end, now)
         )
@@ -176,7 +183,7 @@ class Freshness:
         return min(end, last_finished_day(finished_at, self.zone, timedelta(0)))
 
     def is_due(self, entry: LedgerEntry, now: datetime) -> bool:
-        """Whether a loaded window must be refreshed now."""
+        """Return whether a loaded window must be refreshed now."""
         finished_at = entry.refreshed_at
         if finished_at is None:
             return True
@@ -190,11 +197,15 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one sync does with the windows of a stream: load, refresh, leave alone."""
+    """The windows of a stream that one sync loads and refreshes.
+
+    `new` is in the order of dates, `refresh` begins with the window that was refreshed first, and
+    `unchanged` is the number of requested windows that need nothing.
+    """
 
     new: list[Window] = field(default_factory=list)
     refresh: list[Window] = field(default_factory=list)
-    left_alone: int = 0
+    unchanged: int = 0
 
 
 def plan(
@@ -205,38 +216,34 @@ def plan(
     *,
     everything: bool = False,
 ) -> Plan:
-    """Decide for every window requested, and for others that are unfinished or to be reloaded.
+    """Plan the windows requested, and other windows that are unfinished or to be reloaded.
 
-    A slot once loaded never shrinks. `new` is in order of date, `refresh` longest unrefreshed
-    first. `everything` loads all slots again.
+    The days of a loaded slot never shrink. `everything` loads all windows again.
     """
     new: list[Window] = []
     refresh: list[tuple[datetime, Window]] = []
-    left_alone = 0
-    for asked in windows:
-        entry = ledger.get(asked.slot)
-        if entry is None:
-            new.append(asked)
+    unchanged = 0
+    for wanted in windows:
+        entry = ledger.get(wanted.slot)
+        if entry is None or wanted.is_snapshot:
+            new.append(wanted)
             continue
-        if asked.is_snapshot:
-            new.append(asked)
-            continue
-        window = Window(asked.slot, min(asked.start, entry.start), max(asked.end, entry.end))
+        window = Window(wanted.slot, min(wanted.start, entry.start), max(wanted.end, entry.end))
         widened = (window.start, window.end) != (entry.start, entry.end)
         if everything or widened or not entry.is_complete or entry.refreshed_at is None:
             new.append(window)
         elif entry.reload_after or freshness.is_due(entry, now):
             refresh.append((entry.refreshed_at, window))
         else:
-            left_alone += 1
+            unchanged += 1
     requested = {window.slot for window in windows}
     for slot, entry in ledger.items():
         window = Window(slot, entry.start, entry.end)
         if slot in requested or not (entry.refreshed_at or entry.rows):
             continue
         if entry.unfinished or entry.refreshed_at is None:
-            new.append(window)  # the warehouse holds a part of it
+            new.append(window)  # the warehouse may have a part of its rows
         elif entry.reload_after:
             refresh.append((entry.refreshed_at, window))
     new.sort()
-    return Plan(new, [window for _, window in sorted(refresh)], left_alone)
+    return Plan(new, [window for _, window in sorted(refresh)], unchanged)

@@ -1,4 +1,4 @@
-"""Time zones by name: fixed offsets, names read back from a state, and zones of the same rules."""
+"""Time zones by name: IANA zones, fixed offsets, and whether two zones have the same rules."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import lru_cache
 
 import pendulum
 
-# The IANA database promises its rules from this year on only.
+# The IANA database is accurate from this year on only.
 FIRST_YEAR = 1970
-# The shortest distance at which two zones are compared; clocks change on half hours at the finest.
+# The interval at which two zones are compared; clocks change at full or half hours only.
 STEP = timedelta(minutes=30)
-# What zoneinfo opens as well: this machine's own zone, a placeholder, and copies of the database,
-# one of which counts leap seconds.
+# Names that zoneinfo opens but IANA does not define: this machine's zone, a placeholder, and copies
+# of the database, one of which counts leap seconds.
 NOT_IANA = re.compile(r"localtime|posixrules|Factory|(?:posix|right)/.*")
 
 
@@ -24,13 +24,13 @@ def iana_zone(name: str) -> tzinfo:
         raise ValueError(msg)
     try:
         return pendulum.timezone(name)
-    except OSError as error:  # a folder of zones, or a name too long for the file system
+    except OSError as error:  # a folder of zones, or a name that is too long for a file
         msg = f"{name!r} is not an IANA time zone"
         raise ValueError(msg) from error
 
 
 def is_iana(name: str) -> bool:
-    """Tell whether a text is an IANA name."""
+    """Return whether a text is an IANA name."""
     try:
         iana_zone(name)
     except ValueError:
@@ -39,7 +39,7 @@ def is_iana(name: str) -> bool:
 
 
 def fixed_zone(offset: timedelta) -> tzinfo:
-    """Return the zone that is always this far from UTC, named `+05:30`."""
+    """Return the zone with this constant offset from UTC, with a name like `+05:30`."""
     return pendulum.timezone(int(offset.total_seconds()))
 
 
@@ -49,7 +49,7 @@ def zone_name(zone: tzinfo) -> str:
 
 
 def read_zone(name: str) -> tzinfo:
-    """Return the zone of a name that `zone_name` gave; raises ValueError for any other text."""
+    """Return the zone of a name from `zone_name`; raises ValueError for any other text."""
     match = re.fullmatch(r"([+-])(\d\d):(\d\d)", name, re.ASCII)
     if match is None:
         return iana_zone(name)
@@ -62,10 +62,10 @@ def read_zone(name: str) -> tzinfo:
 
 
 def same_rules(first: object, second: object, start: date, end: date) -> bool:
-    """Tell whether two zone names have the same UTC offsets over the years synced.
+    """Return whether two zone names have the same UTC offsets over the years synced.
 
-    These are the years from `start` to one after `end`. A name that can't be read, from a state
-    that was edited say, is no zone's equal but its own.
+    These are the years from `start` to one after `end`. An unknown name, such as one from an edited
+    state, equals only itself.
     """
     if first == second:
         return True
@@ -74,7 +74,7 @@ def same_rules(first: object, second: object, start: date, end: date) -> bool:
     return _same_rules(first, second, max(start.year, FIRST_YEAR), end.year + 1)
 
 
-@lru_cache(maxsize=16)  # asked for by every stream of a source
+@lru_cache(maxsize=16)  # every stream of a source compares the same zones
 def _same_rules(first: str, second: str, first_year: int, last_year: int) -> bool:
     try:
         one, other = read_zone(first), read_zone(second)

@@ -22,7 +22,12 @@ from singer_sdk.helpers._batch import StorageTarget
 from test_chain import POSTGRES as IN_POSTGRES
 from test_chain import REPORTS, TABLES, Days, environment, expected, loaded
 
-from tap_affiliate_reports.batches import BatchFiles, batch_config
+from tap_affiliate_reports.batches import (
+    CANT_WRITE,
+    CANT_WRITE_TO,
+    BatchFiles,
+    batch_config,
+)
 from tap_affiliate_reports.errors import FileError, SettingsError
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
@@ -142,7 +147,7 @@ def test_a_root_that_can_not_be_written_is_a_clear_error_before_any_export(
     config["batch_config"]["storage"]["root"] = root.format(tmp_path)
     run = sync(config, clock)
     assert isinstance(run.error, SettingsError)
-    assert "batch_config.storage: can't write to" in str(run.error)
+    assert CANT_WRITE_TO in str(run.error)
     assert ("extra s3" in str(run.error)) == root.startswith("s3")
     assert sandbox.impact.exports == []
 
@@ -174,7 +179,7 @@ def test_a_disk_that_is_full_is_a_clear_error(
     spool, told = tmp_path / "spool", list[str]()
     spool.mkdir()
     files = BatchFiles(found, "x", spool, told.append)
-    with pytest.raises(FileError, match="can't write a batch file"):
+    with pytest.raises(FileError, match=CANT_WRITE):
         files.write(b'{"n":1}\n' * 50_000, 50_000)
     assert told == []
     assert list((tmp_path / "root").iterdir()) == [], "no part is put in its place"
@@ -229,7 +234,7 @@ def test_a_write_that_fails_leaves_no_file_that_looks_whole(
         files.write(b'{"n":3}\n', 1)
         files.finish()
 
-    with pytest.raises(FileError, match=r"can't write a batch file.*No space left"):
+    with pytest.raises(FileError, match=f"{CANT_WRITE}.*No space left"):
         finish()
     assert announced == [whole]
     assert [path.as_uri() for path in (tmp_path / "root").iterdir()] == [whole]

@@ -554,7 +554,7 @@ class TestTheServiceSClock:
 
 
 class TestSecrets:
-    def safe_message(self, act: Callable[[], object]) -> str:
+    def output_of(self, act: Callable[[], object]) -> str:
         """Return all that an act that fails says: its error and its log, at every level."""
         with listening() as log, pytest.raises(ApiError) as raised:
             act()
@@ -572,7 +572,7 @@ class TestSecrets:
         self, status: int, service: Service, client: ApiClient
     ) -> None:
         service.says(answer({"Message": f"{SID} may not come in with {TOKEN}"}, status))
-        told = self.safe_message(lambda: client.json(PATH, {"X-Signature": "abc"}))
+        told = self.output_of(lambda: client.json(PATH, {"X-Signature": "abc"}))
         assert "may not come in" in told
         assert not [secret for secret in (SID, TOKEN, "X-Signature", "abc") if secret in told]
 
@@ -581,7 +581,7 @@ class TestSecrets:
     ) -> None:
         for length in range(280, 300):
             service.says(answer({"Message": "x" * length + TOKEN}, 400))
-            assert TOKEN[:4] not in self.safe_message(lambda: client.json(PATH))
+            assert TOKEN[:4] not in self.output_of(lambda: client.json(PATH))
 
     @pytest.mark.parametrize(
         "echo",
@@ -594,7 +594,7 @@ class TestSecrets:
         self, echo: str, service: Service, client: ApiClient
     ) -> None:
         service.says(answer({"Message": echo}, 400))
-        told = self.safe_message(lambda: client.json(PATH))
+        told = self.output_of(lambda: client.json(PATH))
         assert BASIC not in told
         assert "abcdef" not in told
 
@@ -603,7 +603,7 @@ class TestSecrets:
     ) -> None:
         service.says(moved(f"{service.storage.url}/file?X-Signature=abcdef"))
         service.stores(RESET, html(500), Response(403, b"no"), CUT, html(404))
-        told = self.safe_message(lambda: client.download(PATH, tmp_path / "file"))
+        told = self.output_of(lambda: client.download(PATH, tmp_path / "file"))
         assert "X-Signature" not in told
         assert "abcdef" not in told
         assert SID not in told

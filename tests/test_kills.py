@@ -32,6 +32,7 @@ from killing import (
 )
 from small_source import SmallSource, check_bookmark, check_exact, check_ledger, check_retired
 
+from tap_affiliate_reports.messages import LOADER_CLOSED
 from tap_affiliate_reports.sandbox import Sandbox, hang
 
 REPORTS = ("other", "sales")
@@ -396,7 +397,7 @@ def test_a_loader_that_closes_its_input_is_one_clear_line(
     assert process.popen.wait(10) == 1
     log = process.errors.read_text()
     assert "Traceback" not in log
-    assert "the loader closed its input" in log
+    assert LOADER_CLOSED in log
     assert list(process.temporary.iterdir()) == []
 
 

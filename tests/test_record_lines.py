@@ -284,7 +284,7 @@ def test_columns_that_would_share_a_name_are_refused():
     match = match_header(["a"], [column("_account")])
     twice = match_header(["a", "a"], [column("a"), column("a")])
     for wrong, constants in ((match, CONSTANTS), (twice, CONSTANTS), (match, {"_account": ""})):
-        with pytest.raises(ValueError, match="name of its own"):
+        with pytest.raises(ValueError, match="must be unique"):
             RecordLines(wrong, timezone=UTC, stream="r", constants=constants)
     with pytest.raises(ValueError, match="each unknown"):
         RecordLines(

@@ -526,14 +526,14 @@ def test_each_name_and_each_column_is_used_once_and_exact_matches_win(header, so
 
 
 def test_a_hundred_thousand_columns_are_matched_and_named_in_no_time():
-    started = time.perf_counter()
+    started = time.process_time()
     header = [f"column {number}" for number in range(100_000)]
     columns = columns_of((name.upper(), None, None) for name in header[:50_000])
     match = match_header(header, columns)
     added = unknown_columns(match.unknown, [*ADDED, *(c.name for c in columns)])
     record, _ = row_parser(match, added, timezone=UTC)(["x"] * 100_000)
     assert len(record) == 100_000
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 KNOWN = [

@@ -16,6 +16,7 @@ from harness import FakeClock, Run, config_for, sync
 from small_source import SmallSource
 
 from tap_affiliate_reports.http import Timeouts
+from tap_affiliate_reports.http.transport import NOT_HTTPS
 from tap_affiliate_reports.sandbox import (
     Response,
     Sandbox,
@@ -278,7 +279,7 @@ def test_a_download_is_never_redirected_to_plain_http_elsewhere(
 ) -> None:
     sandbox.faults.add("/Download", redirect_on("http://files.example/x?X-Signature=1"), None)
     run = run_with(sandbox, clock)
-    assert "not https" in str(run.error)
+    assert NOT_HTTPS in str(run.error)
     check_silent(run, sandbox)
 
 

@@ -16,6 +16,7 @@ from faulty import HANGING
 from harness import FakeClock, Run, discover, sync
 from other_sources import CLICKS, CREATE, CSV, FILES, REPORT, add, config_of, put_all
 
+from tap_affiliate_reports.http.transport import NOT_HTTPS
 from tap_affiliate_reports.sandbox import (
     Response,
     Sandbox,
@@ -209,7 +210,7 @@ def test_a_link_that_can_not_be_followed_is_refused_without_its_query(
     run = world.sync()
     assert run.error is not None
     if link in {"plain http", "other scheme", "a user"}:
-        assert "not https" in str(run.error)
+        assert NOT_HTTPS in str(run.error)
     world.check(run)
 
 

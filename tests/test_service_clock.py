@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from other_sources import REPORT, add, check_files, check_report, config_of, put_all
 from small_source import SmallSource, check_exact
 
-from tap_affiliate_reports.http.backoff import pause_asked_for
-from tap_affiliate_reports.http.service_clock import FURTHEST, ServiceClock, http_date
+from tap_affiliate_reports.http.backoff import requested_pause
+from tap_affiliate_reports.http.service_clock import MAX_OFFSET, ServiceClock, http_date
 from tap_affiliate_reports.sandbox import Response, Sandbox
 
 START = date(2026, 11, 1)
@@ -141,8 +141,8 @@ def test_any_header_is_a_date_in_utc_or_none(text: str) -> None:
     assert moment is None or moment.tzinfo is timezone.utc
     service = ServiceClock(FakeClock(), "api.example.com")
     service.note(text)
-    assert abs(service.now() - NOW) <= FURTHEST
-    pause = pause_asked_for({"Retry-After": text, "Date": text}, NOW)
+    assert abs(service.now() - NOW) <= MAX_OFFSET
+    pause = requested_pause({"Retry-After": text, "Date": text}, NOW)
     assert pause is None or not pause < 0
 
 
@@ -151,7 +151,7 @@ def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert http_date("Thu, 19 Nov 2026 15:00:00 -0000") == NOW
     # Two headers are one with a comma.
     assert http_date("Thu, 19 Nov 2026 15:00:00 GMT, Thu, 01 Jan 1970 00:00:00 GMT") == NOW
-    assert pause_asked_for({"Retry-After": "Thu, 19 Nov 2026 15:00:40"}, NOW) == 40
+    assert requested_pause({"Retry-After": "Thu, 19 Nov 2026 15:00:40"}, NOW) == 40
 
 
 @pytest.mark.parametrize("there", [NOW, datetime(2099, 1, 2, tzinfo=timezone.utc)])
@@ -162,7 +162,7 @@ def test_a_wait_until_a_moment_is_counted_by_the_clock_that_named_it(
     until = there + timedelta(seconds=40)
     named = str(until.timestamp()) if "Reset" in header else format_datetime(until, usegmt=True)
     headers = {header: named, "Date": format_datetime(there, usegmt=True)}
-    assert pause_asked_for(headers, NOW) == 40
+    assert requested_pause(headers, NOW) == 40
     # A proxy wrote the Date, and the service the moment.
     wrong = {**headers, "Date": FAR["1970"]}
-    assert there != NOW or pause_asked_for(wrong, NOW) == 40
+    assert there != NOW or requested_pause(wrong, NOW) == 40

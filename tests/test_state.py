@@ -99,12 +99,12 @@ class TestLedger:
         state: dict[str, Any] = {}
         ledger = Ledger(state, "_window_end")
         for number, day in enumerate(moves, 1):
-            ledger.advance(day)
+            ledger.advance_bookmark(day)
             assert again(state).bookmark == max(moves[:number])
 
     def test_a_stream_without_replication_key_has_no_bookmark(self) -> None:
         state: dict[str, Any] = {}
-        Ledger(state, None).advance(date(2026, 10, 1))
+        Ledger(state, None).advance_bookmark(date(2026, 10, 1))
         assert state == {"replication_key": None, "replication_key_value": None, "windows": []}
 
     @pytest.mark.parametrize("text", ["2026-10-31", "2026-10-31T00:00:00Z", "2026-10-31 05:00:00"])

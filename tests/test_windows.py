@@ -250,7 +250,7 @@ class TestPlan:
             october.slot: loaded(october, at("2026-11-19T00:00")),
         }
         found = plan([july, august, september, october], ledger, MONTHLY, NOW)
-        assert (found.new, found.refresh, found.left_alone) == ([], [august, september], 2)
+        assert (found.new, found.refresh, found.unchanged) == ([], [august, september], 2)
 
     def test_refreshes_go_longest_unrefreshed_first(self) -> None:
         september, october, november = months("2026-09-01", "2026-11-18")
@@ -287,7 +287,7 @@ class TestPlan:
     def test_everything_loads_settled_windows_too(self) -> None:
         asked = months("2026-01-01", "2026-02-28")
         ledger = {window.slot: loaded(window, NOW) for window in asked}
-        assert plan(asked, ledger, MONTHLY, NOW).left_alone == 2
+        assert plan(asked, ledger, MONTHLY, NOW).unchanged == 2
         assert plan(asked, ledger, MONTHLY, NOW, everything=True).new == asked
 
     @given(sizes, days, lengths, days, lengths, moments)
@@ -299,7 +299,7 @@ class TestPlan:
         asked = list(windows(size, other, other + other_length * DAY))
         found = plan(asked, ledger, MONTHLY, now)
         touched = [*found.new, *found.refresh]
-        assert len(touched) + found.left_alone == len(asked)
+        assert len(touched) + found.unchanged == len(asked)
         assert {window.slot for window in touched} <= {window.slot for window in asked}
         by_slot = {window.slot: window for window in asked}
         for window in touched:
@@ -311,12 +311,12 @@ class TestPlan:
             assert (window in found.new) is widened
 
     @given(sizes, days, lengths, moments, st.integers(1, 60))
-    def test_what_was_just_loaded_is_left_alone_until_it_is_old(
+    def test_a_window_just_loaded_is_unchanged_until_it_is_old(
         self, size: str, start: date, length: int, now: datetime, nights: int
     ) -> None:
         rules = replace(MONTHLY, lookback=timedelta(days=20_000))
         end = min(start + length * DAY, last_finished_day(now, UTC))
         asked = list(windows(size, start, end))
         ledger = {window.slot: loaded(window, now) for window in asked}
-        assert plan(asked, ledger, rules, now).left_alone == len(asked)
+        assert plan(asked, ledger, rules, now).unchanged == len(asked)
         assert plan(asked, ledger, rules, now + nights * DAY).refresh == asked

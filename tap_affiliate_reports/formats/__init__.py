@@ -1,6 +1,6 @@
-"""Result files as they lie on disk: checked whole first, then read row by row as text.
+"""Formats of result files, which are first checked completely and then read as text.
 
-Each module here is a ResultFormat; none of them knows where a file came from.
+Each module or package here is a ResultFormat; none of them knows the source of a file.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from tap_affiliate_reports.schema import Kind
 
 MAX_RECORD = 64 * 1024 * 1024
-"""The longest record that is read, in characters or bytes; more is no report."""
+"""The longest record that is read, in characters or bytes; no report has longer ones."""
 
 BLOCK_ROWS = 500
-"""The most rows that are taken at once: a block should stay in the processor's cache."""
+"""The maximum number of rows in a block, which should fit into the processor's cache."""
 
 Columns = Sequence[Sequence[str]]
-"""A block of rows, from one to BLOCK_ROWS: the texts of each column."""
+"""A block of 1 to BLOCK_ROWS rows: the texts of each column."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one pass over a file found.
+    """The result of one pass over a file.
 
-    `rows` are those after the header; `size` is in bytes, as stored, and `digest` that of the
-    bytes after decompression. `terminated` is false when the last line has no line end: its last
-    value may have been cut short, which a delimited file can't show otherwise. `kinds` are those
-    of the columns, where the cells have types of their own.
+    `rows` counts those after the header. `size` is in bytes, as stored; `digest` is the SHA-256 of
+    the bytes after decompression. `terminated` is False if the last line has no line end: only this
+    shows that a delimited file may have been cut within its last value. `kinds` are the types of
+    the columns, if the format has typed cells.
     """
 
     header: list[str]
@@ -44,10 +44,10 @@ class Summary:
 
 
 class ResultFormat(Protocol):
-    """What the modules of this package offer."""
+    """The functions of each module of this package."""
 
     def inspect(self, path: Path) -> Summary:
-        """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
+        """Read the complete file in constant memory; raise DamagedFile if it can't be used."""
 
     def read_rows(self, path: Path, header: Sequence[str]) -> Iterator[list[str]]:
         """Yield the rows, each as wide as the header that `inspect` found; null is ""."""

@@ -1,6 +1,7 @@
 """JSON records, one object per line, as the synchronous mode spools them.
 
-Values become the text a CSV would have: numbers with all their digits, nested ones compact JSON.
+Values become the texts that a CSV file would have: numbers keep all their digits, nested values
+are compact JSON.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.formats import Columns
 
-# Values stay as they are written: no number passes through a float, however long it is.
+# Values stay raw, because a float would round long numbers.
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_string = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def write_records(file: IO[bytes], records: Iterable[Mapping[str, Any]]) -> int:
-    """Write each record as a line and return how many; values may be msgspec.Raw."""
+    """Write each record as a line and return their number; values may be msgspec.Raw."""
     count = 0
     for record in records:
         file.write(_encode(record) + b"\n")
@@ -35,9 +36,9 @@ def write_records(file: IO[bytes], records: Iterable[Mapping[str, Any]]) -> int:
 
 
 def inspect(path: Path) -> Summary:
-    """Read the whole file in constant memory; raise DamagedFile if it can't be taken.
+    """Read the complete file in constant memory; raise DamagedFile if it can't be used.
 
-    The header has every name of every record, in the order in which they first occur.
+    The header has the names of all records, in the order of their first occurrence.
     """
     header: dict[str, None] = {}
     rows, line = 0, b"\n"
@@ -62,7 +63,7 @@ def inspect(path: Path) -> Summary:
 
 
 def read_rows(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
-    """Yield each record's values in the header's order; what a record doesn't have is ""."""
+    """Yield each record's values in the header's order; a missing value is ""."""
     with path.open("rb") as file:
         for number, line in enumerate(_lines(file), 1):
             record = _texts(line, number)

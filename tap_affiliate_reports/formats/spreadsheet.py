@@ -1,8 +1,8 @@
-"""The sheets of an XLSX package as rows of values, one row at a time.
+"""Reads the sheets of an XLSX package as rows of values, one row at a time.
 
-Only the parts that hold values are read: no fonts, fills, themes, names, links or validations, so
-nothing odd in them makes a workbook unreadable. Styles matter where they make a number a date.
-"Strict Open XML Spreadsheet" is the same format under other XML namespaces.
+Only the parts with values are read, not fonts, fills, themes, names, links or validations, so that
+errors in those do not make a workbook unreadable. Styles are read because they make a number a
+date. "Strict Open XML Spreadsheet" is the same format with other XML namespaces.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _STRICT = "{http://purl.oclc.org/ooxml/spreadsheetml/main}"
 
 
 class Package:
-    """A workbook: what its cells share, and its sheets in their order."""
+    """A workbook: its shared texts and styles, and its sheets in their order."""
 
     def __init__(self, archive: ZipFile) -> None:
         self._archive = archive
@@ -56,16 +56,16 @@ class Package:
         is_1904 = properties is not None and properties.get("date1904") in {"1", "true"}
         self._epoch = CALENDAR_MAC_1904 if is_1904 else CALENDAR_WINDOWS_1900
         self._strings = list(self._texts(related.get("sharedStrings", ARC_SHARED_STRINGS)))
-        self._dates, self._lengths = self._date_styles(related.get("styles", ARC_STYLE))
+        self._dates, self._durations = self._date_styles(related.get("styles", ARC_STYLE))
         self._sheets = [
             (sheet.get("name", ""), targets[reference])
             for sheet in workbook.iterfind(f"{_MAIN}sheets/{_MAIN}sheet")
-            # The namespace is another one in the strict form.
+            # The strict form has a different namespace.
             if (reference := next((v for k, v in sheet.items() if k.endswith("}id")), ""))
         ]
 
     def sheets(self) -> Iterator[tuple[str, Iterator[tuple[int, list[Any]]]]]:
-        """Yield the title of each worksheet and its (row number, values)."""
+        """Yield the title of each worksheet and its rows as (row number, values)."""
         for title, (kind, part) in self._sheets:
             if kind != "chartsheet":
                 yield title, self._rows(part)
@@ -77,7 +77,7 @@ class Package:
             data_only=True,
             epoch=self._epoch,
             date_formats=self._dates,
-            timedelta_formats=self._lengths,
+            timedelta_formats=self._durations,
         )
         with self._archive.open(part) as source:
             for element in _elements(source):
@@ -89,7 +89,7 @@ class Package:
             raise DamagedFile(msg)
 
     def _related(self, part: str) -> dict[str, tuple[str, str]]:
-        """Return the kind and the name of the parts that a part of relationships names, by id."""
+        """Return the (type, name) of each part in a file of relationships, by id."""
         related = get_dependents(self._archive, part) if part in self._parts else ()
         return {r.Id or "": (r.Type.rpartition("/")[2], r.target) for r in related}
 
@@ -99,21 +99,21 @@ class Package:
         return root
 
     def _texts(self, part: str) -> Iterator[str]:
-        """Yield the texts that cells share."""
+        """Yield the shared texts of cells."""
         if part in self._parts:
             with self._archive.open(part) as source:
                 for element in _elements(source):
                     if element.tag == f"{_MAIN}si":
-                        # The escape of an underscore.
+                        # Remove the escape of an underscore.
                         yield _text_of(element).replace("x005F_", "")
                         element.clear()
 
     def _date_styles(self, part: str) -> tuple[set[int], set[int]]:
-        """Return the numbers of the cell styles that make a date, and of those that make a length.
+        """Return the numbers of the cell styles for dates, and of those for durations.
 
-        A cell style is looked at for the number format alone.
+        Only the number format of a style is used.
         """
-        dates, lengths = set(), set()
+        dates, durations = set(), set()
         if part in self._parts:
             root = self._tree(part)
             codes = {
@@ -128,12 +128,12 @@ class Package:
                 if is_date_format(code):
                     dates.add(number)
                 if is_timedelta_format(code):
-                    lengths.add(number)
-        return dates, lengths
+                    durations.add(number)
+        return dates, durations
 
 
 class _Array(NamedTuple):
-    """The cells that one formula without a value fills."""
+    """The range of cells that one formula without a stored value fills."""
 
     left: int
     top: int
@@ -150,9 +150,9 @@ class _Cells(WorkSheetParser):
         self._arrays: list[_Array] = []
 
     def row(self, element: Element) -> tuple[int, list[Any]]:
-        """Return the row's number and its values, each in the place of its column."""
+        """Return the row's number and its values, each at the place of its column."""
         number, cells = self.parse_row(element)  # type: ignore[arg-type]
-        # It keeps the heights of all rows.
+        # The parser would keep the heights of all rows in memory.
         self.row_dimensions.clear()
         values: list[Any] = [None] * max((cell["column"] for cell in cells), default=0)
         for cell in cells:
@@ -173,7 +173,7 @@ class _Cells(WorkSheetParser):
         if formula is None:
             return cell
         value = element.find(VALUE_TAG)
-        # A text that is stored may be empty; nothing else may.
+        # Only the stored value of a text may be empty.
         is_stored = cell["value"] is not None or (value is not None and element.get("t") == "str")
         if not is_stored:
             cell["value"] = unreadable = Unreadable(self._formula_of(element, formula))
@@ -184,22 +184,22 @@ class _Cells(WorkSheetParser):
                     _Array(array.min_col, array.min_row, array.max_col, array.max_row, unreadable)
                 )
         elif formula.get("t") == "shared" and formula.text:
-            # Another cell may have the same formula, and no value.
+            # Another cell may share this formula and have no value.
             self._formula_of(element, formula)
         return cell
 
     def _formula_of(self, element: Element, formula: Element) -> str:
-        """Return the formula's text as a spreadsheet shows it."""
+        """Return the text of a formula as spreadsheet programs display it."""
         if formula.get("t") == "dataTable":
             return f"=TABLE({formula.get('r1', '')},{formula.get('r2', '')})"
-        with contextlib.suppress(Exception):  # one that can't be moved is shown as it stands
+        with contextlib.suppress(Exception):  # a formula that can't be translated is kept
             found = self.parse_formula(element)  # type: ignore[no-untyped-call]
             return str(getattr(found, "text", found))
         return f"={formula.text or ''}"
 
 
 def _elements(source: IO[bytes]) -> Iterator[Element]:
-    """Yield each element at its end, those of the strict form under their usual names."""
+    """Yield each element at its end; those of the strict form get their usual names."""
     for _, element in iterparse(source):
         if element.tag.startswith(_STRICT):
             element.tag = _MAIN + element.tag[len(_STRICT) :]
@@ -207,7 +207,7 @@ def _elements(source: IO[bytes]) -> Iterator[Element]:
 
 
 def _flatten_inline_text(cell: Element) -> None:
-    """Store a text that stands in the cell itself as its value, without its fonts."""
+    """Store an inline text as the value of its cell, without its fonts."""
     if cell.get("t") == "inlineStr" and (inline := cell.find(INLINE_STRING)) is not None:
         cell.set("t", "str")
         for value in cell.findall(VALUE_TAG):

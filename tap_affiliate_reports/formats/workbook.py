@@ -1,7 +1,7 @@
 """XLSX, read as a stream: the first sheet with rows, and those after it with the same header.
 
-A cell's own type decides its kind. Numbers are what a spreadsheet has: doubles, taken as the
-shortest decimal that is the same double.
+The type of a cell decides its kind. Numbers in a spreadsheet are doubles; each becomes the shortest
+decimal that rounds to the same double.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.formats import Columns
 
-# What a sheet can have; a file that claims more is none.
+# The limit of the format; a larger row number is an error.
 MAX_ROWS = 1_048_576
-# What is no sheet is held in memory: the texts that cells share, above all.
+# All parts but the sheets are read into memory, above all the shared texts.
 MAX_HELD = 256 * 1024 * 1024
-# A workbook is compressed itself, so a gzip file of one is hardly smaller.
+# A workbook is compressed already, so its gzip file is hardly smaller.
 MAX_UNPACKED = 1024 * 1024 * 1024
 CHUNK = 1024 * 1024
+
+SKIPPED_SHEET = "skipped the sheet %r: its header differs from the first sheet's"
 
 logger = logging.getLogger(__name__)
 
 
 def inspect(path: Path) -> Summary:
-    """Read the whole file; raise DamagedFile if it can't be taken."""
+    """Read the complete file; raise DamagedFile if it can't be used."""
     digest = hashlib.sha256()
     with _content(path) as file:
         while chunk := file.read(CHUNK):
@@ -52,7 +54,7 @@ def inspect(path: Path) -> Summary:
             kinds = [set() for _ in header]
             continue
         rows += 1
-        # Cells beyond the header have no name, but are not lost.
+        # Cells beyond the header belong to columns without a name.
         header.extend([""] * (len(cells) - len(header)))
         kinds.extend(set() for _ in range(len(cells) - len(kinds)))
         for index, cell in enumerate(cells):
@@ -83,12 +85,12 @@ def read_columns(path: Path, header: Sequence[str]) -> Iterator[Columns]:
 def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
     """Yield the header and the rows that have a value, without the empty cells at their end.
 
-    A sheet that is left out is told of at this level.
+    Skipped sheets are logged at this level.
     """
-    # A sixth of all imports, and few syncs read a workbook.
+    # Importing openpyxl is slow, and few syncs read a workbook.
     from tap_affiliate_reports.formats.spreadsheet import Package
 
-    # It warns of dates that are out of range.
+    # openpyxl warns of dates that are out of range.
     warnings.filterwarnings("ignore", module="openpyxl")
     header: list[Any] | None = None
     try:
@@ -105,7 +107,7 @@ def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
                     continue
                 own = [c.text if isinstance(c, Unreadable) else c for c in own]
                 if header is not None and own != header:
-                    logger.log(level, "the sheet %r has another header: left out", title)
+                    logger.log(level, SKIPPED_SHEET, title)
                     continue
                 if header is None:
                     header = own
@@ -113,23 +115,23 @@ def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
                 yield from rows
     except DamagedFile:
         raise
-    except Exception as error:  # the library raises whatever a broken file leads it to
-        msg = f"not a workbook that can be read: {type(error).__name__}: {error}"
+    except Exception as error:  # openpyxl raises many types of errors for broken files
+        msg = f"not a workbook, or a damaged one: {type(error).__name__}: {error}"
         raise DamagedFile(msg) from error
     if header is None or not any(_text(name).strip() for name in header):
-        raise DamagedFile("the workbook has no header: no cell of its sheets has a text")
+        raise DamagedFile("the workbook has no header: all cells of its sheets are empty")
 
 
 def _check_size(archive: zipfile.ZipFile) -> None:
     held = (p for p in archive.infolist() if not p.filename.startswith("xl/worksheets/"))
     if sum(part.file_size for part in held) > MAX_HELD:
-        msg = f"more than {MAX_HELD} bytes of a workbook are in no sheet"
+        msg = f"the parts of a workbook besides its sheets have more than {MAX_HELD} bytes"
         raise DamagedFile(msg)
 
 
 @contextlib.contextmanager
 def _content(path: Path) -> Iterator[IO[bytes]]:
-    """Open the file, or a copy of what a gzip file holds: a workbook is not read in order."""
+    """Open the file, or the decompressed copy of a gzip file: reading a workbook needs seeking."""
     with path.open("rb") as file, tempfile.TemporaryFile(dir=path.parent) as copy:
         try:
             stream = unpacked(file)
@@ -139,7 +141,7 @@ def _content(path: Path) -> Iterator[IO[bytes]]:
             while chunk := stream.read(CHUNK):
                 copy.write(chunk)
                 if copy.tell() > MAX_UNPACKED:
-                    msg = f"a gzip file of more than {MAX_UNPACKED} bytes is no workbook"
+                    msg = f"the decompressed workbook has more than {MAX_UNPACKED} bytes"
                     raise DamagedFile(msg)
         except BROKEN_GZIP as error:
             msg = f"unreadable gzip: {error}"

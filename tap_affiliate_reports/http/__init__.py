@@ -1,11 +1,12 @@
-"""One client for every vendor: auth, time-outs, retries, rate limits, redaction, downloads."""
+"""The HTTP client of all vendors: credentials, time-outs, retries, rate limits, redaction."""
 
 from __future__ import annotations
 
 from tap_affiliate_reports.http.auth import HeaderAuth
 from tap_affiliate_reports.http.backoff import ATTEMPTS, backoff, remaining
 from tap_affiliate_reports.http.bodies import disk
-from tap_affiliate_reports.http.client import ApiClient, NotReady, Timeouts
+from tap_affiliate_reports.http.client import ApiClient, NotReady
+from tap_affiliate_reports.http.transport import Timeouts
 
 __all__ = [
     "ATTEMPTS",

@@ -1,25 +1,20 @@
-"""Where credentials may go: origins, and what is sent to which."""
+"""Authentication, and the origins to which credentials may be sent."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import sys
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
 class HeaderAuth(AuthBase):
-    """Sends a credential in a header of its own."""
+    """Sends a credential in a custom header."""
 
     name: str
     value: str = field(repr=False)
@@ -39,22 +34,27 @@ class NoAuth(AuthBase):
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return what decides whether credentials may be sent: scheme, host and port."""
+    """Return the scheme, host and port of a URL; raises ValueError for an invalid one."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, parts.hostname, port
 
 
+def same_origin(first: str, second: str) -> bool:
+    """Return whether two URLs have the same origin, so that credentials may be sent to both."""
+    return origin(first) == origin(second)
+
+
 def is_safe(url: str) -> bool:
-    """Tell whether a link may be followed: https, or this machine."""
+    """Return whether a link may be followed: it is https or leads to this machine."""
     scheme, host, _port = origin(url)
     return scheme == "https" or (scheme == "http" and is_loopback(host))
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a URL's host is this machine."""
+    """Return whether a URL's host is this machine."""
     if host is None:
         return False
-    with contextlib.suppress(ValueError):  # a name, no address
+    with contextlib.suppress(ValueError):  # a host name is not an address
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"

@@ -1,4 +1,4 @@
-"""How long to wait before a request is tried again, and what the headers say of limits."""
+"""Pauses between attempts, and the rate-limit headers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from datetime import datetime
 
-from tap_affiliate_reports.http.service_clock import FURTHEST, http_date
+from tap_affiliate_reports.http.service_clock import MAX_OFFSET, http_date
 
 ATTEMPTS = 6
 BACKOFF_BASE = 1.0
@@ -16,22 +16,25 @@ RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
 
 
 def backoff(attempt: int, random_unit: float) -> float:
-    """Return the pause after a failed attempt (counted from 0), in seconds, jittered by half."""
+    """Return the pause after a failed attempt (counted from 0), in seconds.
+
+    Up to half of it is jitter; `random_unit` is a random number between 0 and 1.
+    """
     return min(BACKOFF_CAP, BACKOFF_BASE * 2.0**attempt) * (0.5 + random_unit / 2)
 
 
-def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds that the service asks to wait: Retry-After, else RateLimit-Reset."""
+def requested_pause(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the pause that the service requests, in seconds: Retry-After, else RateLimit-Reset."""
     value = headers.get("Retry-After", "").strip()
     if value:
-        with contextlib.suppress(ValueError):  # a date, perhaps
+        with contextlib.suppress(ValueError):  # it may be a date
             return max(0.0, float(value))
         if (moment := http_date(value)) is not None:
             return _seconds_until(moment.timestamp(), headers, now)
     for name in RESET_HEADERS:
-        with contextlib.suppress(ValueError):  # not there, or no number: the next one may tell
+        with contextlib.suppress(ValueError):  # missing or not a number: try the next header
             seconds = float(headers.get(name, ""))
-            # Some services give the moment of the reset instead of the seconds until then.
+            # Some services send the moment of the reset instead of the seconds until then.
             return _seconds_until(seconds, headers, now) if seconds > 1e9 else max(0.0, seconds)
     return None
 
@@ -39,12 +42,12 @@ def pause_asked_for(headers: Mapping[str, str], now: datetime) -> float | None:
 def _seconds_until(moment: float, headers: Mapping[str, str], now: datetime) -> float:
     here = now.timestamp()
     date = http_date(headers.get("Date", ""))
-    if date is not None and abs(moment - here) > FURTHEST.total_seconds():
-        # Named by a clock that is too wrong to count ages by, but its own Date is as wrong.
+    if date is not None and abs(moment - here) > MAX_OFFSET.total_seconds():
+        # The service's clock is wrong, but its Date header is wrong by the same amount.
         here = date.timestamp()
     return max(0.0, moment - here)
 
 
 def remaining(headers: Mapping[str, str]) -> str:
-    """Return what the headers say may still be asked of this endpoint; "" where they don't."""
+    """Return how many requests to this endpoint the limit still allows; "" if no header says."""
     return next((headers[name] for name in LIMIT_HEADERS if name in headers), "")

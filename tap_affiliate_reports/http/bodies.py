@@ -1,4 +1,7 @@
-"""Bodies as they were sent: a Content-Encoding may be false, so nothing is decoded by it."""
+"""Response bodies, read as they were sent.
+
+Content-Encoding headers are often wrong, so gzip is recognized by the first bytes instead.
+"""
 
 from __future__ import annotations
 
@@ -17,36 +20,36 @@ from tap_affiliate_reports.packed import BROKEN_GZIP, GZIP, unpacked
 CHUNK = 256 * 1024
 MAX_TEXT_BYTES = 256 * 1024 * 1024
 ACCEPT_ENCODING = "gzip"
-# What is announced of a body that is plain or gzip, whichever its first bytes show.
+# Values of Content-Encoding that need no decoder besides gzip.
 HARMLESS = frozenset({"", "gzip", "x-gzip", "identity", "aws-chunked"})
-# How a file may begin that is no UTF-8 text.
+# The first bytes of readable files that are not UTF-8: gzip, XLSX and UTF-16.
 STARTS = (GZIP, b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class TooLarge(Exception):
-    """Raised by a text of more bytes than its argument says."""
+    """Raised when a text is larger than the number of bytes in its argument."""
 
 
 def undecoded(response: requests.Response) -> requests.Response:
-    """Make an unread response give its body as it was sent."""
-    # This keeps the exceptions of requests, which `response.raw.stream()` does not raise.
+    """Return an unread response whose body will not be decoded."""
+    # Reading `response.raw` instead would raise the errors of urllib3, not those of requests.
     response.raw.headers.discard("Content-Encoding")
     return response
 
 
 def text_of(response: requests.Response) -> str:
-    """Read a body as text, out of the gzip that it may be in; raise TooLarge."""
+    """Return a body as text, decompressed if it is gzip; raise TooLarge."""
     body = _bounded(response.iter_content(CHUNK))
     if not body.startswith(GZIP):
         return _text(body)
-    with contextlib.suppress(*BROKEN_GZIP):  # it stays no JSON, so it is requested again
+    with contextlib.suppress(*BROKEN_GZIP):  # broken gzip is not JSON, so the caller retries
         content = unpacked(io.BufferedReader(io.BytesIO(body)))
         body = _bounded(iter(partial(content.read, CHUNK), b""))
     return _text(body)
 
 
 def store(response: requests.Response, target: Path) -> None:
-    """Store a body as it was sent."""
+    """Write a body to a file, as it was sent."""
     with disk(target), target.open("wb") as file:
         for chunk in response.iter_content(CHUNK):
             file.write(chunk)
@@ -54,10 +57,10 @@ def store(response: requests.Response, target: Path) -> None:
 
 @contextlib.contextmanager
 def disk(target: Path) -> Iterator[None]:
-    """Turn what goes wrong with storing a file into a FileError."""
+    """Turn an OSError of the disk into a FileError."""
     try:
         yield
-    except requests.RequestException:  # an OSError too, but of the network
+    except requests.RequestException:  # a subclass of OSError
         raise
     except OSError as error:
         msg = f"can't store a result file in {target.parent}: {error.strerror or error}"
@@ -65,13 +68,13 @@ def disk(target: Path) -> Iterator[None]:
 
 
 def not_requested(headers: Mapping[str, str]) -> str:
-    """Return the announced encodings that no Accept-Encoding allowed; "" without any."""
+    """Return the encodings in Content-Encoding that were not requested; "" if all were."""
     announced = (part.strip() for part in headers.get("Content-Encoding", "").split(","))
     return ", ".join(part for part in announced if part.lower() not in HARMLESS)
 
 
 def is_readable(path: Path) -> bool:
-    """Tell by a file's beginning whether it is text, a workbook or gzip."""
+    """Return whether the first bytes of a file are those of text, a workbook or gzip."""
     with disk(path), path.open("rb") as file:
         start = file.read(CHUNK)
     if start.startswith(STARTS):

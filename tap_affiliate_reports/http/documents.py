@@ -1,4 +1,4 @@
-"""The documents of an answer: exact numbers, errors, and the service's own words for them."""
+"""JSON documents of a service: exact numbers, errors and their messages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import msgspec
 
 
 def exact(number: str) -> Decimal | str:
-    """Return a number of an answer as it is written; no float has its digits."""
+    """Return a number with all its digits, which a float would round."""
     try:
         return Decimal(number)
-    except InvalidOperation:  # an exponent beyond all bounds
+    except InvalidOperation:  # the exponent is out of range
         return number
 
 
@@ -21,39 +21,39 @@ _decoder = msgspec.json.Decoder(float_hook=exact)
 
 
 def decode(text: str) -> Any:
-    """Return a JSON document; None for what is none."""
+    """Return a JSON document; None if the text is not JSON."""
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def service_words(document: Any, text: str) -> str:
-    """Return what the service itself says of an error."""
+def service_message(document: Any, text: str) -> str:
+    """Return the message of an error document, or the text of an HTML page without its tags."""
     if isinstance(document, dict):
         nested = document.get("error")
         if isinstance(nested, dict):
             document = {"Message": nested.get("message"), "Errors": nested.get("code")}
-        words = [str(document.get("Message") or document.get("message") or "")]
+        messages = [str(document.get("Message") or document.get("message") or "")]
         errors = document.get("Errors")
-        words.extend(
+        messages.extend(
             f"{error.get('Field', '')}: {error.get('Message', '')}".strip(": ")
             for error in (errors if isinstance(errors, list) else [])
             if isinstance(error, dict)
         )
-        said = "; ".join(word for word in words if word)
-        if said:
-            return said
+        joined = "; ".join(filter(None, messages))
+        if joined:
+            return joined
     return re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
 
 
 def one_line(text: str) -> str:
-    """Return the text as one line that a terminal can take."""
+    """Return the text as one line without control characters."""
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
 def is_error_document(document: Any) -> bool:
-    """Tell an error that came with HTTP 200 from a job whose own state is ERROR: it is named."""
+    """Return whether a document is an error, not a job in the state ERROR, which has an Id."""
     return (
         isinstance(document, dict)
         and str(document.get("Status", "")).strip().upper() == "ERROR"

@@ -1,4 +1,4 @@
-"""Proxies that the environment sets: which one a request takes, and what may be said of it."""
+"""Proxies from environment variables: which one a request uses, and what may be logged of it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tap_affiliate_reports.http.auth import is_loopback
 
 SOCKS = frozenset({"socks4", "socks4a", "socks5", "socks5h"})
 SCHEMES = frozenset({"http", "https"}) | SOCKS
-# A shorter user name would replace letters of other words in a message.
-LEAST_SECRET = 3
+# Redacting a shorter user name would garble the other words of a message.
+MIN_SECRET_LENGTH = 3
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy; its text is the host and the variable that names it, fit for a message."""
+    """A proxy; its text is the host and the environment variable, fit for a message."""
 
     url: str = field(repr=False)
     host: str
@@ -35,9 +35,9 @@ class Proxy:
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """Return the proxy for a URL; None for this machine's own hosts, and where none is set.
+    """Return the proxy for a URL; None for this machine's own hosts, and if none is set.
 
-    Raises SettingsError where the environment names a proxy that can't be used.
+    Raises SettingsError if the environment names a proxy that can't be used.
     """
     parts = urlsplit(url)
     if is_loopback(parts.hostname):
@@ -48,41 +48,41 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def proxy_secrets() -> Iterator[str]:
-    """Yield what no message may hold: the user and the password of each proxy, in every form."""
+    """Yield the user and the password of each proxy, plain, quoted and as in a Basic header."""
     for value in getproxies().values():
         parsed = _parse(value)
         if parsed is not None and parsed.auth:
             user, _, password = map(unquote, parsed.auth.partition(":"))
             written = parsed.auth.split(":", 1)
             pair = b64encode(f"{user}:{password}".encode()).decode()
-            words = {pair, password, user, *written}
-            yield from (w for w in sorted(words, key=len, reverse=True) if len(w) >= LEAST_SECRET)
+            secrets = sorted({pair, password, user, *written}, key=len, reverse=True)
+            yield from (secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH)
 
 
 def _proxy(variable: str, value: str) -> Proxy:
     parsed = _parse(value)
     if parsed is None:
         msg = (
-            f"{variable} is no proxy's URL. Set it to scheme://host:port; a scheme is one of "
-            f"{', '.join(sorted(SCHEMES))}. Special characters in a password must be quoted"
+            f"{variable} is not the URL of a proxy. Set it to scheme://host:port; the scheme is "
+            f"one of {', '.join(sorted(SCHEMES))}. Special characters in a password must be quoted"
         )
         raise SettingsError(msg)
     host = f"{parsed.host}:{parsed.port}" if parsed.port else str(parsed.host)
     if parsed.scheme in SOCKS and find_spec("socks") is None:
         msg = (
             f"{variable} names the SOCKS proxy {host}, which needs the package PySocks: install "
-            "it beside the tap (pip install PySocks), or set an HTTP proxy"
+            "it with the tap (pip install PySocks), or set an HTTP proxy"
         )
         raise SettingsError(msg)
     return Proxy(parsed.url, host, variable)
 
 
 def _parse(value: str) -> Url | None:
-    """Return a proxy's URL, of http where it has no scheme; None for what is none."""
+    """Return a proxy's parsed URL, with http as the default scheme; None if it is not valid."""
     try:
         parsed = parse_url(value if "://" in value else f"http://{value}")
     except LocationParseError:
         return None
-    # An unquoted "/" in a password makes a part of it the host, and the rest a path.
+    # With an unquoted "/" in the password, a part of the password is parsed as host or path.
     is_origin = parsed.path in {None, "", "/"} and parsed.query is None and parsed.fragment is None
     return parsed if parsed.host and parsed.scheme in SCHEMES and is_origin else None

@@ -1,4 +1,4 @@
-"""Keeps urllib3 from logging URLs."""
+"""Silences urllib3, whose log lines contain complete URLs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LOGGERS = (
 
 
 def silence_urllib3() -> None:
-    """Filter out all that urllib3 logs; calling it again changes nothing."""
+    """Drop all log records of urllib3; further calls have no effect."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_drop)
 
 
 def _drop(_record: logging.LogRecord) -> bool:
-    # It logs whole URLs, signed ones too; what goes wrong it raises as well.
+    # Signed URLs are secrets. No information is lost, because urllib3 raises its errors too.
     return False

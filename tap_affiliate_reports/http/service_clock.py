@@ -1,4 +1,4 @@
-"""The service's clock, as the Date headers of its answers show it."""
+"""The service's clock, as the Date headers of its responses show it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from email.utils import parsedate_to_datetime
 
 from tap_affiliate_reports.clock import Clock
 
-FURTHEST = timedelta(days=7)
-"""How far the service's clock may be from this machine's; a Date further off is a fault."""
+MAX_OFFSET = timedelta(days=7)
+"""How far the service's clock may differ from this machine's; a Date further off is ignored."""
+
+IGNORED_DATE = (
+    "ignoring the Date header %s of %s: it is %d days off this machine's clock. "
+    "Check this machine's clock and the proxies on the way"
+)
 
 logger = logging.getLogger(__name__)
 
 
 def http_date(text: str) -> datetime | None:
-    """Return the moment that a header names, in UTC; None where it names none."""
+    """Return the moment in a header, in UTC; None if it is not a date."""
     try:
         moment = parsedate_to_datetime(text)
         # Dates in HTTP are in GMT, whether they say so or not.
@@ -29,32 +34,28 @@ def http_date(text: str) -> datetime | None:
 
 @dataclass
 class ServiceClock:
-    """Tells the time by the last Date header that can be right, else by this machine's clock."""
+    """Follows the last plausible Date header; this machine's clock until there is one."""
 
     clock: Clock
     host: str
-    _offset: timedelta = timedelta(0)
-    _has_warned: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _offset: timedelta = field(init=False, default=timedelta(0))
+    _has_warned: bool = field(init=False, default=False)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def now(self) -> datetime:
         """Return the present moment by the service's clock."""
         return self.clock.now() + self._offset
 
     def note(self, date: str) -> None:
-        """Set the clock by a Date header, unless it is too far from this machine's clock."""
+        """Set the clock by a Date header, unless it differs too much from this machine's clock."""
         moment = http_date(date)
         if moment is None:
             return
         offset = moment - self.clock.now()
-        if abs(offset) <= FURTHEST:
+        if abs(offset) <= MAX_OFFSET:
             self._offset = offset
             return
         with self._lock:
             is_first, self._has_warned = not self._has_warned, True
         if is_first:
-            logger.warning(
-                "ignoring the Date header %s of %s: it is %d days away from this machine's clock. "
-                "Check this machine's clock and the proxies on the way",
-                moment.isoformat(), self.host, abs(offset).days,
-            )  # fmt: skip
+            logger.warning(IGNORED_DATE, moment.isoformat(), self.host, abs(offset).days)

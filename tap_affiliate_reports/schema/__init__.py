@@ -1,4 +1,4 @@
-"""Columns and their types: MetaData -> JSON Schema, a file's header -> columns, text -> values."""
+"""Columns and their types: attributes to JSON Schema, headers to columns, texts to values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A column's texts -> their JSON, many at a time; what each text means is `parser`'s to say.
+"""Encodes the texts of a column as JSON, many at a time, with the same values as `parser`.
 
-A column is first tried in its usual form, with a few calls that each take the whole column. Only
-where it has another form are its texts looked at one by one.
+The usual form of a column is checked first, with a few calls for the complete column. The texts of
+any other column are parsed individually.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
 
-# Texts whose JSON is remembered, and how long one may be.
+# How many texts are cached with their JSON, and how long one may be.
 _MEMORY = 8192
 _MAX_REMEMBERED = 64
 
-_MISFIT = ""  # no value's JSON
-# Up to these lengths no number is too large for its column or has too many digits for it.
+_MISFIT = ""  # not the JSON of any value
+# Numbers up to these lengths are never too large for their column and never have too many digits.
 _INTEGER_LENGTH = 18
 _DECIMAL_LENGTH = MAX_EXPONENT
 _SINGER_LENGTH = 20
@@ -44,9 +44,9 @@ _number_grammar = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass
 class Cells:
-    """A column as JSON, one text a row; `quote` is what is missing around each of them.
+    """A column as JSON, one text per row; `quote` must be added before and after each of them.
 
-    `misfits` are the texts that don't fit, by their place in the column; null stands for them.
+    `misfits` are the texts that don't fit, with their places in the column; their JSON is null.
     """
 
     json: Sequence[str]
@@ -57,8 +57,8 @@ class Cells:
 def column_encoder(
     kind: Kind, *, timezone: tzinfo, singer_decimal: bool = False
 ) -> Callable[[Sequence[str]], Cells | None]:
-    """Return the function that makes cells of texts, or None where all are empty, hence null."""
-    one_by_one = _OneByOne(kind, timezone, singer_decimal=singer_decimal)
+    """Return the function that encodes texts; it returns None if all are empty, hence null."""
+    individual = _CachedCells(kind, timezone, singer_decimal=singer_decimal)
     if kind is Kind.DATETIME:
         usual: Callable[[Sequence[str]], Cells | None] = _DateTimes(timezone).usual
     elif kind is Kind.DECIMAL:
@@ -68,7 +68,7 @@ def column_encoder(
 
     def encode(texts: Sequence[str]) -> Cells | None:
         if all(texts):
-            return usual(texts) or one_by_one.cells(texts)
+            return usual(texts) or individual.cells(texts)
         cells = encode_some(texts)
         if Unreadable in map(type, texts):
             misfits = [
@@ -86,16 +86,16 @@ def column_encoder(
             return None
         cells = usual(present)
         if cells is None:
-            return one_by_one.cells(texts)
+            return individual.cells(texts)
         quoted = [f'"{json}"' for json in cells.json] if cells.quote else cells.json
-        take = iter(quoted).__next__
-        return Cells([take() if text else "null" for text in texts])
+        next_json = iter(quoted).__next__
+        return Cells([next_json() if text else "null" for text in texts])
 
     return encode
 
 
-class _OneByOne(dict[str, str]):
-    """Text -> JSON for any text, remembering those it has seen."""
+class _CachedCells(dict[str, str]):
+    """Encodes texts individually; a cache from text to JSON."""
 
     def __init__(self, kind: Kind, timezone: tzinfo, *, singer_decimal: bool) -> None:
         self._value_of = parser(kind, timezone=timezone, singer_decimal=singer_decimal)
@@ -114,7 +114,7 @@ class _OneByOne(dict[str, str]):
         return Cells([fragment or "null" for fragment in json], misfits=misfits)
 
     def __missing__(self, text: str) -> str:
-        # No warehouse takes U+0000.
+        # No warehouse accepts U+0000.
         kept = text.replace("\0", "")
         try:
             value = self._value_of(kept) if kept else None
@@ -133,12 +133,12 @@ def _strings(texts: Sequence[str]) -> Cells | None:
         return Cells(texts, '"')
     if b"\\u0000" in lines:
         return None
-    # A line end within a text is escaped.
+    # Line ends within texts are escaped.
     return Cells(lines.decode().split("\n")[:-1])
 
 
 def _numbers(texts: Sequence[str], characters: bytes, length: int) -> Cells | None:
-    """Return texts that are JSON numbers of these characters, and no longer, as they are."""
+    """Return texts unchanged if they are JSON numbers of these characters, up to this length."""
     joined = ",".join(texts)
     if (
         joined.isascii()
@@ -147,7 +147,7 @@ def _numbers(texts: Sequence[str], characters: bytes, length: int) -> Cells | No
         and not (array := joined.encode()).translate(None, characters)
     ):
         try:
-            # Skips over the array without making its values; "007" and "5." are no JSON.
+            # Validates the array without creating its values; "007" and "5." are not JSON.
             _number_grammar.decode(b"[%b]" % array)
         except msgspec.DecodeError:
             return None
@@ -172,17 +172,17 @@ def _singer_decimals(texts: Sequence[str]) -> Cells | None:
 
 
 class _DateTimes:
-    """Date-times of whole seconds with one offset: both halves repeat a lot, and are looked up."""
+    """Encodes date-times in full seconds with one offset, by lookups of their repeated halves."""
 
     def __init__(self, timezone: tzinfo) -> None:
         self._timezone = timezone
-        # Offset -> hours in UTC by YYYY-MM-DDTHH, and what is after them by :MM:SS and offset.
+        # By offset: the hours in UTC by YYYY-MM-DDTHH, and the rest by :MM:SS and offset.
         self._halves: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
 
     def usual(self, texts: Sequence[str]) -> Cells | None:
         sample = texts[::8]
         if len(set(sample)) * 4 < len(sample) * 3:
-            return None  # days, say: whole texts repeat, and are sooner looked up themselves
+            return None  # few texts differ, as with days: the cache of complete texts is faster
         offset = texts[0][19:]
         if len(offset) > _OFFSET_LENGTH:
             return None

@@ -1,4 +1,4 @@
-"""What a report's columns are called in the warehouse and which type they have there."""
+"""The names and types of columns in the warehouse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MAX_NAME = 60
-MAX_NAME_WITH_SUFFIX = 63  # PostgreSQL cuts a name here, and then two may be one
+MAX_NAME_WITH_SUFFIX = 63  # PostgreSQL truncates longer names, which could make two equal
 
 
 class Kind(Enum):
@@ -25,7 +25,7 @@ class Kind(Enum):
     DATETIME = "date-time"
 
 
-# The first prefix that fits decides; a DataType that is "date" and nothing more is a Kind.DATE.
+# The first prefix that matches decides. A DataType that equals "date" is a Kind.DATE.
 _DATA_TYPES = {
     "string": Kind.STRING,
     "integer": Kind.INTEGER,
@@ -43,7 +43,7 @@ _PROPERTIES: dict[Kind, dict[str, Any]] = {
     Kind.DATETIME: {"type": ["string", "null"], "format": "date-time"},
 }
 
-# Snowflake's loader takes precision and scale from here; without them it makes a (38, 0).
+# Snowflake's loader reads precision and scale from here; without them it creates NUMBER(38, 0).
 _SINGER_DECIMAL: dict[str, Any] = {
     "type": ["string", "null"],
     "format": "x-singer.decimal",
@@ -51,7 +51,7 @@ _SINGER_DECIMAL: dict[str, Any] = {
     "scale": 18,
 }
 
-# Read back from a catalog, where precision and scale may be lost.
+# The kinds of a catalog's properties, which may have lost their precision and scale.
 _KINDS = {
     ("string", "date"): Kind.DATE,
     ("string", "date-time"): Kind.DATETIME,
@@ -61,7 +61,7 @@ _KINDS = {
     ("boolean", None): Kind.BOOLEAN,
 }
 
-# Loaders that go through CSV turn an empty text into null, which no key may be.
+# Loaders that use CSV turn an empty text into null, which a key column must not be.
 ALL_PROGRAMS = "all"
 
 ADDED: Mapping[str, dict[str, Any]] = {
@@ -81,7 +81,7 @@ ADDED: Mapping[str, dict[str, Any]] = {
     "_window_end": {
         "type": "string",
         "format": "date",
-        "description": "The last day that was asked for.",
+        "description": "The last day that was requested.",
     },
     "_row_number": {
         "type": "integer",
@@ -101,7 +101,7 @@ ADDED: Mapping[str, dict[str, Any]] = {
         "format": "date-time",
         "description": "When the row was found to be gone; null on live rows.",
     },
-    # A text, because loaders of Parquet and others refuse an object without properties.
+    # A text, because the loaders of Parquet and others reject an object without properties.
     "_unparsed": {
         "type": ["string", "null"],
         "description": "Values that did not fit their column's type: JSON text, column -> text.",
@@ -140,7 +140,7 @@ class Column:
 
 
 def kind_of(data_type: str | None) -> Kind:
-    """Return the kind of a MetaData DataType; one that is not in the table is a string."""
+    """Return the kind of a MetaData DataType; an unknown one is a string."""
     word = (data_type or "").strip().lower()
     if word == "date":
         return Kind.DATE
@@ -153,26 +153,26 @@ def columns_of(
 ) -> list[Column]:
     """Return the columns of (name, DataType, description) attributes, in their order.
 
-    `reserved` names belong to the tap; an attribute called like one of them gets a suffix.
+    `reserved` names belong to the tap; an attribute with one of these names gets a suffix.
     """
     names = _Names(reserved)
     return [
-        Column(names.give(source, position), source, kind_of(data_type), description or "")
+        Column(names.unique(source, position), source, kind_of(data_type), description or "")
         for position, (source, data_type, description) in enumerate(attributes, 1)
     ]
 
 
 def unknown_columns(
-    unknown: Iterable[tuple[int, str]], taken: Iterable[str], kinds: Sequence[Kind] = ()
+    unknown: Iterable[tuple[int, str]], used: Iterable[str], kinds: Sequence[Kind] = ()
 ) -> list[Column]:
     """Return a column for each (index in the file, name) of `HeaderMatch.unknown`, in order.
 
-    `taken` are the names in use, those of the tap too; `kinds` are those of all the file's columns,
+    `used` are the names in use, those of the tap too; `kinds` are those of all the file's columns,
     without which each is a string.
     """
-    names = _Names(taken)
+    names = _Names(used)
     return [
-        Column(names.give(name, index + 1), name, kinds[index] if kinds else Kind.STRING)
+        Column(names.unique(name, index + 1), name, kinds[index] if kinds else Kind.STRING)
         for index, name in unknown
     ]
 
@@ -186,7 +186,7 @@ def property_schema(
 
 
 def kind_of_property(schema: Mapping[str, Any]) -> Kind:
-    """Return the kind of a catalog's property; one that the tap can't have written is a string."""
+    """Return the kind of a catalog's property; one that the tap does not write is a string."""
     declared = schema.get("type")
     types = {declared} if isinstance(declared, str) else set(declared or ())
     types.discard("null")
@@ -212,24 +212,25 @@ def json_schema(
 
 
 class _Names:
-    """Gives each column a name of its own, ignoring case."""
+    """Makes the names of columns unique, ignoring case."""
 
     _unprintable = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
-    def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = {name.casefold() for name in taken}
+    def __init__(self, used: Iterable[str]) -> None:
+        self._used = {name.casefold() for name in used}
         self._next_suffix: dict[str, int] = {}
 
-    def give(self, wanted: str, position: int) -> str:
+    def unique(self, wanted: str, position: int) -> str:
+        """Return a printable name that is not in use yet, with a suffix if necessary."""
         kept = self._unprintable.sub("", wanted)[:MAX_NAME]
         if not kept.strip():
             kept = f"column_{position}"
         name, key = kept, kept.casefold()
         number = self._next_suffix.get(key, 2)
-        while name.casefold() in self._taken:
+        while name.casefold() in self._used:
             suffix = f"_{number}"
             name = kept[: MAX_NAME_WITH_SUFFIX - len(suffix)] + suffix
             number += 1
         self._next_suffix[key] = number
-        self._taken.add(name.casefold())
+        self._used.add(name.casefold())
         return name

@@ -1,4 +1,4 @@
-"""A file's header against the columns we know, and the function that reads the file's rows."""
+"""Matches a file's header to the columns of a report, and parses rows into records."""
 
 from __future__ import annotations
 
@@ -17,13 +17,24 @@ if TYPE_CHECKING:
 
     RowParser = Callable[[Sequence[str]], tuple[dict[str, Any], dict[str, str] | None]]
 
-# Unicode's punctuation, symbols, separators and control characters; marks belong to letters.
+# Unicode's punctuation, symbols, separators and control characters. Marks are parts of letters.
 _PUNCTUATION = "PSZC"
-# What only separates words: connectors, dashes, brackets and quotes, spaces and control
+# Characters that only separate words: connectors, dashes, brackets, quotes, spaces, control
 # characters, and these. Every other punctuation or symbol, such as %, $, # or +, is a sign.
 _SEPARATORS = {"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn"}
 _SEPARATING = frozenset(".,:;/\\'\"·…")
 _MINUS = frozenset("-\N{MINUS SIGN}")
+
+
+class Projection(NamedTuple):
+    """The selected columns of a file's records.
+
+    `present` has the index in the file, from 0, and the column; `missing` are the names of the
+    columns that the file does not have, which are null.
+    """
+
+    present: list[tuple[int, Column]]
+    missing: list[str]
 
 
 @dataclass
@@ -34,22 +45,41 @@ class HeaderMatch:
     missing: list[Column]
     unknown: list[tuple[int, str]]
 
+    def project(
+        self, added: Sequence[Column] = (), selected: Collection[str] | None = None
+    ) -> Projection:
+        """Return the columns of the records: found, added and missing, those `selected` if given.
+
+        `added` are the columns for `unknown`, in its order; without them those are skipped.
+        """
+        if added and len(added) != len(self.unknown):
+            raise ValueError("one column is needed for each unknown name")
+        new = zip((index for index, _ in self.unknown), added, strict=False)
+        return Projection(
+            [
+                (index, column)
+                for index, column in (*self.found, *new)
+                if selected is None or column.name in selected
+            ],
+            [c.name for c in self.missing if selected is None or c.name in selected],
+        )
+
 
 def match_header(header: Sequence[str], columns: Sequence[Column]) -> HeaderMatch:
     """Match a file's header to columns by source name, then by letters and signs, then by letters.
 
     An exact match wins; each name of the file and each column is used at most once, equal ones
-    in their order. Names that differ in case or separators match where only one column and one
-    name are left that do. A sign on one side only is ignored where no other column and no other
-    name has the same letters; two different signs never match.
+    in their order. Names that differ in case or separators match if only one column and one name
+    with these letters and signs remain. A sign on one side only is ignored if no other column and
+    no other name has the same letters; two different signs never match.
     """
     pairs = dict(_equal_names(header, columns))
     if len(pairs) < min(len(header), len(columns)):
         pairs.update(_alike_names(header, columns, pairs))
-    taken = set(pairs.values())
+    matched = set(pairs.values())
     return HeaderMatch(
         found=[(index, columns[pairs[index]]) for index in sorted(pairs)],
-        missing=[column for number, column in enumerate(columns) if number not in taken],
+        missing=[column for number, column in enumerate(columns) if number not in matched],
         unknown=[(index, name) for index, name in enumerate(header) if index not in pairs],
     )
 
@@ -62,36 +92,23 @@ def row_parser(
     singer_decimal: bool = False,
     selected: Collection[str] | None = None,
 ) -> RowParser:
-    """Return the function that makes (record, unparsed) of a row as wide as the file's header.
+    """Return a function from a row, as wide as the file's header, to (record, unparsed).
 
-    The record has every column found, added or missing (null), those `selected` when given;
-    `unparsed` has the text of the values that are Unreadable or don't fit their column, or is None.
-    `added` are the columns for `match.unknown`, in its order; without them those are left out.
+    The record has the columns of `match.project(added, selected)`; `unparsed` has the texts of the
+    values that are Unreadable or don't fit their column, by column name, or is None.
     """
-    indexes = [index for index, _ in match.unknown]
-    if added and len(added) != len(indexes):
-        raise ValueError("one column is needed for each unknown name")
+    present, missing = match.project(added, selected)
     parsers = {
         kind: parser(kind, timezone=timezone, singer_decimal=singer_decimal) for kind in Kind
     }
-    nulls: dict[str, Any] = {}
-    strings: list[tuple[int, str]] = []
-    typed: list[tuple[int, str, Callable[[str], Any]]] = []
-    places: list[tuple[int, str]] = []
-    for index, column in [*match.found, *zip(indexes, added, strict=False)]:
-        if selected is not None and column.name not in selected:
-            continue
-        nulls[column.name] = None
-        places.append((index, column.name))
-        if column.kind is Kind.STRING:
-            strings.append((index, column.name))
-        else:
-            typed.append((index, column.name, parsers[column.kind]))
-    nulls.update(
-        (column.name, None)
-        for column in match.missing
-        if selected is None or column.name in selected
-    )
+    places = [(index, column.name) for index, column in present]
+    nulls: dict[str, Any] = dict.fromkeys([*(name for _, name in places), *missing])
+    strings = [(index, column.name) for index, column in present if column.kind is Kind.STRING]
+    typed = [
+        (index, column.name, parsers[column.kind])
+        for index, column in present
+        if column.kind is not Kind.STRING
+    ]
 
     def parse(row: Sequence[str]) -> tuple[dict[str, Any], dict[str, str] | None]:
         texts = _without_nul(row) if "\0" in "".join(row) else row
@@ -115,14 +132,14 @@ def row_parser(
 
 
 def _without_nul(row: Sequence[str]) -> Sequence[str]:
-    # No warehouse takes U+0000.
+    # No warehouse accepts U+0000.
     return [text.replace("\0", "") if "\0" in text else text for text in row]
 
 
 def _with_unreadable(
     texts: Sequence[str], places: Sequence[tuple[int, str]], misfits: dict[str, str]
 ) -> dict[str, str] | None:
-    """Return the misfits of a row and what it has in place of unreadable values, in its order."""
+    """Return the misfits and the texts of unreadable values, in the order of the columns."""
     unparsed = {}
     for index, name in places:
         if name in misfits:
@@ -145,41 +162,40 @@ def _equal_names(header: Sequence[str], columns: Sequence[Column]) -> Iterator[t
 def _alike_names(
     header: Sequence[str], columns: Sequence[Column], equal: Mapping[int, int]
 ) -> dict[int, int]:
-    """Return the pairs of index and number that are left once the equal ones are known."""
+    """Return the `equal` pairs of index and number, and those of names that are alike."""
     pairs = dict(equal)
     names = [_Name.of(name) for name in header]
     sources = [_Name.of(column.source) for column in columns]
-    taken = set(pairs.values())
     open_names = _places(names, pairs)
-    open_sources = _places(sources, taken)
+    open_sources = _places(sources, set(pairs.values()))
     for key in open_names.keys() & open_sources.keys():
         places, numbers = open_names[key], open_sources[key]
-        # Different names that are alike could be matched in any order, so none is.
+        # Different names that are alike could be matched in any order, so they are not matched.
         if len({header[p] for p in places}) == len({columns[n].source for n in numbers}) == 1:
             pairs.update(zip(places, numbers, strict=False))
-    taken = set(pairs.values())
+    matched = set(pairs.values())
     with_letters = _by_letters(names)
     for letters, numbers in _by_letters(sources).items():
         places = with_letters.get(letters, [])
         if len(places) == len(numbers) == 1:
             (place,), (number,) = places, numbers
             is_one_sided = not names[place].signs or not sources[number].signs
-            if is_one_sided and place not in pairs and number not in taken:
+            if is_one_sided and place not in pairs and number not in matched:
                 pairs[place] = number
     return pairs
 
 
-def _places(names: Sequence[_Name], taken: Container[int]) -> dict[_Name, list[int]]:
-    """Return the places of each name, without those that are taken."""
+def _places(names: Sequence[_Name], matched: Container[int]) -> dict[_Name, list[int]]:
+    """Return the places of each name, without the places that are matched already."""
     places: defaultdict[_Name, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
-        if place not in taken and name != _NOTHING:
+        if place not in matched and name != _EMPTY:
             places[name].append(place)
     return places
 
 
 def _by_letters(names: Sequence[_Name]) -> dict[str, list[int]]:
-    """Return the places of all names with the same letters."""
+    """Return the places of the names with the same letters, by these letters."""
     places: defaultdict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
         if name.letters:
@@ -188,7 +204,7 @@ def _by_letters(names: Sequence[_Name]) -> dict[str, list[int]]:
 
 
 class _Name(NamedTuple):
-    """What a name says: its letters and digits without case, and its signs in their order."""
+    """The normal form of a name: its letters and digits in lower case, and its signs."""
 
     letters: str
     signs: str
@@ -208,7 +224,7 @@ class _Name(NamedTuple):
                 if _is_minus(folded, place, worded) if character in _MINUS else _is_sign(character):
                     signs.append(character)
                 continue
-            # Without what is between two digits, "Tier 1.5" would be "Tier 15".
+            # Without the characters between two digits, "Tier 1.5" would equal "Tier 15".
             if between and letters and letters[-1].isdigit() and character.isdigit():
                 letters.append(_WORD_BREAK.sub(" ", between))
             letters.append(character)
@@ -216,8 +232,8 @@ class _Name(NamedTuple):
         return cls("".join(letters), "".join(signs))
 
 
-_NOTHING = _Name("", "")
-# Between two digits these are the same; a point, a comma or a colon is not.
+_EMPTY = _Name("", "")
+# Between two digits these are equivalent; a point, a comma or a colon is different.
 _WORD_BREAK = re.compile(r"[\s_-]+")
 
 
@@ -226,8 +242,8 @@ def _is_sign(character: str) -> bool:
 
 
 def _is_minus(name: str, place: int, worded: Sequence[int]) -> bool:
-    """Return whether the dash is a minus; `worded` are the places of letters and digits."""
-    # Between two words it is a hyphen.
+    """Return whether a dash is a minus; `worded` are the places of letters and digits."""
+    # A dash between two words is a hyphen.
     if not worded or not worded[0] < place < worded[-1]:
         return True
     return not name[place - 1].isalnum() and name[place + 1].isdigit()

@@ -1,4 +1,4 @@
-"""Text -> typed value, exactly: nothing goes through a float, no digit or instant is lost."""
+"""Parses texts as typed values, exactly: no value becomes a float, no digit or instant is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-# No number or date is longer; a longer text is not worth an attempt.
+# No valid number or date is longer, so longer texts are not parsed.
 MAX_TEXT = 400
 MAX_EXPONENT = 300
 
@@ -27,7 +27,7 @@ _INTEGERS = range(-(2**63), 2**63)
 _DECIMAL = re.compile(r" *[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})? *", re.ASCII)
 _SINGER_STEP = Decimal("1e-18")
 _SINGER_CONTEXT = Context(prec=38, traps=[Inexact, InvalidOperation])
-# Fits precision 38 and scale 18 as it stands; almost all decimals do.
+# Decimals that fit precision 38 and scale 18 unchanged, as almost all do.
 PLAIN_DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,19})(?:\.\d{1,18})?", re.ASCII)
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -38,7 +38,7 @@ _MOMENT = re.compile(
     r"(?: ?(?P<offset>Z|UTC|GMT|[+-]\d\d(?::?[0-5]\d)?))?)? *",
     re.ASCII,
 )
-# Almost all date-times are YYYY-MM-DDTHH:MM:SS and an offset; few of their hours differ.
+# Almost all date-times are YYYY-MM-DDTHH:MM:SS and an offset, with few different hours.
 MINUTES_SECONDS = frozenset(
     f":{minute:02}:{second:02}" for minute in range(60) for second in range(60)
 )
@@ -46,15 +46,15 @@ _USUAL_LENGTH = len("YYYY-MM-DD HH:MM:SS +HH:MM")
 
 
 class Unreadable(str):
-    """An empty text in place of a value that a file does not give; `text` is what it has instead.
+    """An empty text in place of a value that a file lacks; `text` is what the file has instead.
 
-    Its column is null, and the text is kept with those that do not fit.
+    Its column is null, and `text` goes into `_unparsed` like the texts that do not fit.
     """
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """Return an empty text that keeps this one."""
+        """Return an empty text with this `text`."""
         empty = super().__new__(cls)
         empty.text = text
         return empty
@@ -66,9 +66,9 @@ def json_text(value: Any) -> str:
 
 
 def parser(kind: Kind, *, timezone: tzinfo, singer_decimal: bool = False) -> Callable[[str], Any]:
-    """Return the function that makes a value of this kind of a text that is not empty.
+    """Return the function that parses a text that is not empty as a value of this kind.
 
-    It raises ValueError, and nothing else, for a text that does not fit.
+    It raises ValueError, and no other error, for a text that does not fit.
     `timezone` is that of date-times without an offset.
     """
     if kind is Kind.DECIMAL:
@@ -146,7 +146,7 @@ def _datetime(zone: tzinfo, text: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def hour_in_utc(hour: str, offset: str, zone: tzinfo) -> str:
-    """Return "YYYY-MM-DDTHH" in UTC if the whole hour is one hour there too, else ""."""
+    """Return "YYYY-MM-DDTHH" in UTC if all minutes are in one hour there too, else ""."""
     match = _MOMENT.fullmatch(f"{hour}:00:00{offset}")
     if match is None or match["fraction"]:
         return ""
@@ -160,7 +160,7 @@ def hour_in_utc(hour: str, offset: str, zone: tzinfo) -> str:
 
 
 def _in_utc(clock: str, offset: str | None, zone: tzinfo) -> str:
-    # An hour that comes twice is its first; one that is skipped counts on from before the gap.
+    # A repeated hour is the first of the two; a skipped one uses the offset before the gap.
     moment = datetime.fromisoformat(clock).replace(tzinfo=_zone(offset) if offset else zone, fold=0)
     try:
         return moment.astimezone(timezone.utc).isoformat(timespec="seconds")[:19]

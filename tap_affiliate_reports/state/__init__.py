@@ -1,8 +1,8 @@
-"""The whole of Singer STATE, as this tap writes it.
+"""The Singer STATE of this tap: every key, and the classes that read and write it.
 
 Meltano deep-merges a STATE onto an older one after a full refresh: objects never lose a key, lists
-and other values are replaced. So nothing is said by the absence of a key: below a stream's own
-object every collection is a list, and every key is always written.
+and other values are replaced. So the absence of a key has no meaning: within a stream's object
+every collection is a list, and every key is always written.
 
 A report (`StreamState`):
 
@@ -10,8 +10,8 @@ A report (`StreamState`):
      "fingerprint": "{...}",                 # the settings that define a window, as JSON text
      "columns": [["Payout", "decimal"]],     # the type of each column, as first loaded
      "version": 1763564400000,               # the `version` of the records, or null
-     "version_pending": false,               # ACTIVATE_VERSION is still to be sent
-     "reload": null,                         # the reload under way: "all", "START/END" or null
+     "version_pending": false,               # ACTIVATE_VERSION has not been sent yet
+     "reload": null,                         # the unfinished reload: "all", "START/END" or null
      "replication_key": "_window_end",       # or null where there are no dates
      "replication_key_value": "2026-10-31",  # the last complete day, or null
      "windows": [
@@ -22,24 +22,24 @@ A report (`StreamState`):
         "job": "b2345...",                   # the job to replay, or ""
         "unfinished": false,                 # a load has begun and not finished
         "reload_after": null}],              # the next file must be finished after this moment
-     "former": [                             # rows of an old shape that are still live
+     "former": [                             # windows of old settings whose rows are still live
        {"account": "...", "program": "all", "slot": "2026-07-01", "start": "2026-07-01",
         "end": "2026-09-30", "rows": 300, "keys": null, "retire_first": false}],
-     "partitions": [                         # one for each program, in place of `windows`
+     "partitions": [                         # one for each program, instead of `windows`
        {"context": {"_program_id": "10211"}, "replication_key": "_window_end",
         "replication_key_value": "2026-10-31", "windows": []}]}
 
-A stream of finished files (`FileLedger`) has, beside form, columns, reload and the bookmark:
+A stream of finished files (`FileLedger`) has form, columns, reload and the bookmark, and:
 
-    {"loaded": [["1794877200", "2026-11-17T01:01:00Z"]],  # ids near the bookmark; null: not known
-     "start": "2026-09-10T00:00:00Z",        # all files since then are loaded, up to the bookmark
+    {"loaded": [["1794877200", "2026-11-17T01:01:00Z"]],  # ids near the bookmark; null if unknown
+     "start": "2026-09-10T00:00:00Z",        # all files from then to the bookmark are loaded
      "reload_from": null, "reload_until": null,           # files finished between are loaded again
-     "reloaded": [],                         # those of them that are loaded again already
-     "old_account": null}                    # the `_account` of rows of 0.1.0, or null
+     "reloaded": [],                         # the ids of those that were loaded again
+     "old_account": null}                    # the `_account` of rows of version 0.1.0, or null
 
 A list (`ListState`) has form, reload and the bookmark.
 
-The form of version 0.1.0 is read too (`version_0_1`) and replaced at a stream's first sync.
+The form of version 0.1.0 is also read (`version_0_1`), and replaced at a stream's first sync.
 """
 
 from __future__ import annotations

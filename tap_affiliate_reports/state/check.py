@@ -1,4 +1,4 @@
-"""A STATE that can't be read is refused before anything is spent."""
+"""Checks a STATE before a sync requests anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tap_affiliate_reports.state.stream_state import StreamState, column_kinds
 
 
 def check(state: Any) -> None:
-    """Raise StreamError for a STATE that has not the form that this tap gives it."""
+    """Raise StreamError for a STATE that this tap can't read."""
     bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
     if not isinstance(bookmarks, dict):
         msg = "the state is not a JSON object with an object of bookmarks"

@@ -1,4 +1,4 @@
-"""The ledger of finished files that are loaded."""
+"""The ledger of the finished files of one stream."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from tap_affiliate_reports.state import version_0_1
 from tap_affiliate_reports.state.stream_state import FORM, column_kinds
 from tap_affiliate_reports.state.timestamps import from_optional, to_optional, to_timestamp
 
-# A file may be listed a while after it was finished, so this much is looked at again.
+# A file may be listed some time after it was finished, so the last day is checked again.
 OVERLAP = timedelta(days=1)
 
 
 class FileLedger:
-    """Knows which finished files are loaded; `adopt` writes it into the state of one stream.
+    """Records which finished files are loaded; `adopt` writes it into the state of one stream.
 
-    The bookmark is the date of the newest one before which none is missing, from `covered` on.
-    `loaded` holds the ids of all others: those that are not well before the bookmark, and those
-    from before `covered`, so that no file is loaded twice or passed over. Files finished between
-    `reload_from` and `reload_until` count as loaded only if they are in `reloaded`.
+    All files finished from `covered_from` to the bookmark are loaded. `loaded` has the ids and
+    dates of other loaded files: those later than OVERLAP before the bookmark, and those before
+    `covered_from`, so that no file is loaded twice or missed. Files finished between `reload_from`
+    and `reload_until` count as loaded only if they are in `reloaded`. Only files finished from
+    `start` on are wanted; a list must be read from `since` on.
     """
 
     def __init__(
@@ -29,31 +30,30 @@ class FileLedger:
     ) -> None:
         self.state = state
         self.start = start
-        # The label of rows that version 0.1.0 loaded; null where there are none.
+        # The `_account` of rows that version 0.1.0 loaded; null if there are none.
         is_old = bool(state.get("loaded")) and version_0_1.is_old(state)
         self.old_account = old_account if is_old else state.get("old_account")
         try:
             loaded = _pairs(state.get("loaded"))
             self.bookmark = from_optional(_text(state, "replication_key_value"))
             self.loaded = {str(key): _moment(at) for key, at in loaded or ()}
-            # From here on all is loaded up to the bookmark.
-            self.covered = from_optional(_text(state, "start")) or start
+            self.covered_from = from_optional(_text(state, "start")) or start
             self.reload_from = from_optional(_text(state, "reload_from"))
             self.reload_until = from_optional(_text(state, "reload_until"))
             self.reloaded = set(map(str, state.get("reloaded") or ()))
         except (ValueError, TypeError, AttributeError) as error:
             msg = f"the state's ledger of files can't be read: {error!r}"
             raise StreamError(msg) from None
-        # Without a list of what is loaded, a bookmark set by a user is taken as it is.
+        # Without a list of loaded files, a user has set the bookmark, which is then exact.
         self._is_listed = loaded is not None
         if self.bookmark and start > self.bookmark:
-            self.covered = start  # what lies between the two is passed over
-        self._look()
+            self.covered_from = start  # no file between the bookmark and `start` is wanted
+        self._update_since()
 
-    def _look(self) -> None:
+    def _update_since(self) -> None:
         overlap = OVERLAP if self._is_listed else timedelta(0)
-        self._passed = self.bookmark - overlap if self.bookmark else self.covered
-        since = self.start if self.start < self.covered else max(self.start, self._passed)
+        self._loaded_to = self.bookmark - overlap if self.bookmark else self.covered_from
+        since = self.start if self.start < self.covered_from else max(self.start, self._loaded_to)
         if self.reload_from:
             since = min(since, max(self.start, self.reload_from))
         self.since = since
@@ -61,58 +61,56 @@ class FileLedger:
     def adopt(self) -> None:
         """Write the ledger into the state, with every key of the present form."""
         columns = [[name, kind.value] for name, kind in column_kinds(self.state).items()]
-        under_way = self.state.get("reload")
+        reload = self.state.get("reload")
         self.state.clear()
-        self.state.update(
-            form=FORM, columns=columns, reload=under_way, old_account=self.old_account
-        )
+        self.state.update(form=FORM, columns=columns, reload=reload, old_account=self.old_account)
         self._write()
 
     def forget(self) -> None:
         """Count no file as loaded."""
-        self.bookmark, self.loaded, self.covered = None, {}, self.start
+        self.bookmark, self.loaded, self.covered_from = None, {}, self.start
         self.reload_from, self.reload_until, self.reloaded = None, None, set()
-        self._look()
+        self._update_since()
 
     def request_reload(self, since: datetime, until: datetime) -> None:
-        """Count the files finished from one moment on, and before another, as not loaded.
+        """Count the files finished from `since` on and before `until` as not loaded.
 
-        A reload that is under way goes on with these: what lies between the two is loaded too.
+        An unfinished reload is extended to these; files between the two ranges are loaded too.
         """
         self.reload_from = min(since, self.reload_from or since)
         self.reload_until = max(until, self.reload_until or until)
         self.reloaded = set()
-        self._look()
+        self._update_since()
 
     def end_reload(self) -> None:
-        """Record that all files to reload are loaded again."""
+        """Record that the reload is finished."""
         self.reload_from, self.reload_until, self.reloaded = None, None, set()
         self._write()
 
     @property
     def is_reloading(self) -> bool:
-        """Whether files are to be loaded again."""
+        """Whether a reload is unfinished."""
         return self.reload_from is not None
 
     def is_reloaded_but(self, held_back: datetime | None) -> bool:
-        """Whether a reload has nothing left to load but what is held back from a moment on."""
+        """Return whether a reload has loaded all files before the moment `held_back`."""
         return self.reload_until is not None and (
             held_back is None or held_back >= self.reload_until
         )
 
     def is_loaded(self, export: str, finished_at: datetime) -> bool:
-        """Whether a finished file is loaded; one from before `covered` only if it is recorded."""
-        if self._is_reloaded(finished_at):
+        """Return whether a finished file is loaded."""
+        if self._is_to_reload(finished_at):
             return export in self.reloaded
-        return export in self.loaded or self.covered <= finished_at < self._passed
+        return export in self.loaded or self.covered_from <= finished_at < self._loaded_to
 
     def is_due(self, export: str, finished_at: datetime) -> bool:
-        """Whether a finished file that is listed is still to be loaded."""
+        """Return whether a finished file must be loaded."""
         return finished_at >= self.start and not self.is_loaded(export, finished_at)
 
     def record(self, export: str, finished_at: datetime, not_past: datetime | None) -> None:
-        """Record a file as loaded; the bookmark moves up to it, but not past a given moment."""
-        if self._is_reloaded(finished_at):
+        """Record a file as loaded, and move the bookmark to it, but not beyond `not_past`."""
+        if self._is_to_reload(finished_at):
             self.reloaded.add(export)
         self.loaded[export] = finished_at
         self._is_listed = True
@@ -121,14 +119,17 @@ class FileLedger:
         self._write()
 
     def mark_covered(self) -> bool:
-        """Record that all files from an earlier start on are loaded; return whether that is new."""
-        if self.bookmark is None or self.start >= self.covered:
+        """Record that all files from an earlier `start` on are loaded.
+
+        Returns whether that changed the state.
+        """
+        if self.bookmark is None or self.start >= self.covered_from:
             return False
-        self.covered = self.start
+        self.covered_from = self.start
         self._write()
         return True
 
-    def _is_reloaded(self, finished_at: datetime) -> bool:
+    def _is_to_reload(self, finished_at: datetime) -> bool:
         return (
             self.reload_from is not None
             and self.reload_until is not None
@@ -140,12 +141,12 @@ class FileLedger:
         self.state.update(
             replication_key="_completed_at",
             replication_key_value=to_optional(self.bookmark),
-            # With no file loaded, the next sync's own start decides.
-            start=to_timestamp(self.covered) if self.bookmark else None,
+            # Without a loaded file, the next sync uses its own start.
+            start=to_timestamp(self.covered_from) if self.bookmark else None,
             loaded=[
                 [key, to_timestamp(at)]
                 for key, at in self.loaded.items()
-                if since is None or at >= since or at < self.covered
+                if since is None or at >= since or at < self.covered_from
             ]
             if self._is_listed
             else None,
@@ -156,7 +157,7 @@ class FileLedger:
 
 
 def _pairs(loaded: Any) -> list[tuple[Any, Any]] | None:
-    """Return the ids and dates of files; version 0.1.0 had them in an object."""
+    """Return the ids and dates of files; version 0.1.0 stored them in an object."""
     if loaded is None:
         return None
     return [(key, at) for key, at in (loaded.items() if isinstance(loaded, Mapping) else loaded)]

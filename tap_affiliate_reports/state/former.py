@@ -1,4 +1,4 @@
-"""Rows of an old shape: windows that were loaded under other settings and are still live."""
+"""Former windows: windows of other settings whose rows are still live in the warehouse."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tap_affiliate_reports.windows import SNAPSHOT_SLOT
 
 @dataclass(frozen=True)
 class FormerWindow:
-    """A window of an old shape: where its rows are in the warehouse, and which days they cover.
+    """A window that was loaded with other settings: the keys of its rows, and the days they cover.
 
-    `rows` is 0 where the rows have the user's keys and can't be addressed by their number. `keys`
-    are the key columns under which they were loaded, None where those are the stream's own.
-    With `retire_first` its rows go before those of the first new window that touches its days.
+    `rows` is 0 if the rows have the user's keys and can't be addressed by their number. `keys`
+    are the key columns with which they were loaded, None for the stream's present ones. With
+    `retire_first`, its rows are deleted before the first new window that has one of its days.
     """
 
     account: str
@@ -30,16 +30,16 @@ class FormerWindow:
 
     @property
     def is_snapshot(self) -> bool:
-        """Whether its report was loaded without dates."""
+        """Whether it is a report without dates."""
         return self.slot == SNAPSHOT_SLOT
 
     def touches(self, start: date, end: date) -> bool:
-        """Whether it has one of these days, both ends inclusive."""
+        """Return whether it has one of these days, both ends inclusive."""
         return self.start <= end and self.end >= start
 
 
 def read(rows: Iterable[Mapping[str, Any]]) -> list[FormerWindow]:
-    """Return the former windows of STATE."""
+    """Return the former windows in an object of STATE."""
     return [
         FormerWindow(
             account=str(row["account"]),
@@ -56,7 +56,7 @@ def read(rows: Iterable[Mapping[str, Any]]) -> list[FormerWindow]:
 
 
 def write(windows: Iterable[FormerWindow]) -> list[dict[str, Any]]:
-    """Return the former windows as they stand in STATE."""
+    """Return the former windows as STATE stores them."""
     return [
         {
             "account": one.account,
@@ -73,7 +73,7 @@ def write(windows: Iterable[FormerWindow]) -> list[dict[str, Any]]:
 
 
 def joined(windows: Iterable[FormerWindow]) -> list[FormerWindow]:
-    """Return the windows with those joined that share their rows' keys."""
+    """Return the windows, joining those whose rows have the same keys."""
     found: dict[tuple[Any, ...], FormerWindow] = {}
     for one in windows:
         key = (one.account, one.program, one.slot, one.keys, one.retire_first, one.rows == 0)
@@ -88,7 +88,7 @@ def joined(windows: Iterable[FormerWindow]) -> list[FormerWindow]:
 
 
 def covers(loaded: Sequence[tuple[date, date]], former: FormerWindow) -> bool:
-    """Whether loaded days, as sorted (start, end) pairs, include all days of a former window."""
+    """Return whether loaded days, as sorted (start, end) pairs, include all days of a window."""
     day = former.start
     for start, end in loaded:
         if start <= day <= end:

@@ -36,7 +36,7 @@ class Ledger:
         return bookmark_of(self.state)
 
     def begin(self, window: Window, rows: int, job: str) -> None:
-        """Mark a window as unfinished, with as many rows as the warehouse may hold from now on."""
+        """Mark a window as unfinished; `rows` is an upper bound of its rows in the warehouse."""
         before = self.windows.get(window.slot)
         self._write(
             window.slot,
@@ -52,36 +52,36 @@ class Ledger:
         )
 
     def finish(self, window: Window, rows: int, refreshed_at: datetime, job: str) -> None:
-        """Record a window as loaded; `job` is the one to replay, "" where there is none."""
+        """Record a window as loaded; `job` is the id of the job to replay, or ""."""
         self._write(window.slot, LedgerEntry(window.start, window.end, rows, refreshed_at, job))
 
-    def advance(self, day: date) -> None:
-        """Move the bookmark to this day; it never moves back."""
+    def advance_bookmark(self, day: date) -> None:
+        """Move the bookmark to this day, if that is later."""
         bookmark = self.bookmark
         if self.replication_key and (bookmark is None or day > bookmark):
             self.state["replication_key_value"] = day.isoformat()
 
     def forget_bookmark(self) -> None:
-        """Count no day as complete."""
+        """Remove the bookmark: no day counts as complete."""
         self.state["replication_key_value"] = None
 
     def reopen(self, slot: date) -> None:
-        """Mark a window as unfinished: its rows are not known to be there any more."""
+        """Mark a loaded window as unfinished, because its rows may be missing."""
         self._write(slot, replace(self.windows[slot], unfinished=True))
 
     def request_reload(self, slot: date, moment: datetime) -> None:
-        """Require that the window's next file is finished after this moment."""
+        """Require that the next file of a window is finished after this moment."""
         self._write(slot, replace(self.windows[slot], reload_after=moment))
 
     def forget(self, slots: Iterable[date]) -> None:
-        """Drop windows from the ledger."""
+        """Remove windows from the ledger."""
         for slot in slots:
             place = bisect_left(self._rows, slot)
             del self.windows[slot], self._rows[place], self.state["windows"][place]
 
     def _write(self, slot: date, entry: LedgerEntry) -> None:
         place, row = bisect_left(self._rows, slot), _row(slot, entry)
-        # A signal may have STATE written between any two lines.
+        # STATE may be written between any two lines, by the handler of a signal.
         if slot in self.windows:
             self.state["windows"][place] = row
         else:
@@ -91,7 +91,7 @@ class Ledger:
 
 
 def bookmark_of(state: Mapping[str, Any]) -> date | None:
-    """Return the last complete day that an object of STATE names."""
+    """Return the bookmark in an object of STATE, the last complete day."""
     value = state.get("replication_key_value")
     try:
         # A user may have set it to a date-time.

@@ -1,4 +1,4 @@
-"""The state of a list that is read from a bookmark on."""
+"""The state of a list that is read from its bookmark on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tap_affiliate_reports.windows import Reload
 
 
 class ListState:
-    """The bookmark of one list, which the framework moves; the object of STATE, in place."""
+    """Reads and writes the state of one list in place; the SDK advances its bookmark."""
 
     def __init__(self, raw: MutableMapping[str, Any], replication_key: str) -> None:
         self.raw = raw
@@ -29,11 +29,11 @@ class ListState:
         return value
 
     def forget(self) -> None:
-        """Read the list from its beginning."""
+        """Remove the bookmark: the list is read from its beginning."""
         self.raw["replication_key_value"] = None
 
     def request_reload(self, wanted: Reload) -> None:
-        """Move the bookmark back to the first day wanted, unless that reload is under way."""
+        """Move the bookmark back to the first day requested, once for each reload."""
         if self.raw["reload"] == wanted.text:
             return
         self.raw["reload"] = wanted.text
@@ -43,5 +43,5 @@ class ListState:
             self.raw["replication_key_value"] = min(self.bookmark, wanted.first.isoformat())
 
     def end_reload(self) -> None:
-        """Record that no reload is under way."""
+        """Record that the reload is finished."""
         self.raw["reload"] = None

@@ -1,4 +1,4 @@
-"""The state of one report: every key of it."""
+"""The state of one report, with all its keys."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FORM = 2
 
 
 class StreamState:
-    """Reads the state of one report in either form; `adopt` makes it the present form, in place.
+    """Reads the state of one report in either form; `adopt` writes the present form in place.
 
-    `is_old_form` says that version 0.1.0 wrote it.
+    `is_old_form` is whether version 0.1.0 wrote it. `ledgers`, by program, are set by `adopt`.
     """
 
     def __init__(self, raw: MutableMapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ class StreamState:
                 json.loads(self._fingerprint) if self._fingerprint else None
             )
             if not isinstance(self.fingerprint or {}, dict):
-                raise TypeError("the fingerprint is not an object")  # noqa: TRY301 # as any other
+                raise TypeError("the fingerprint is not an object")  # noqa: TRY301 # caught below
             self._version: int | None = own.get("version")
             self._version_pending = bool(own.get("version_pending"))
             self._reload: str | None = own.get("reload")
@@ -49,7 +49,7 @@ class StreamState:
 
     @property
     def has_windows(self) -> bool:
-        """Whether anything was loaded or begun."""
+        """Whether any window was loaded or begun."""
         return bool(self._windows or self._partitions)
 
     @property
@@ -58,13 +58,13 @@ class StreamState:
         return any(map(bookmark_of, self._parts()))
 
     def ledgers_before(self) -> dict[str, Ledger]:
-        """Return the ledgers as they were, by program, "" where there are no partitions."""
-        # A merge by Meltano may have left both.
+        """Return copies of the ledgers before `adopt`, by program, "" without partitions."""
+        # After a merge by Meltano, a state may have both partitions and windows.
         parts = {**self._partitions, **({"": self._part(None)} if self._windows else {})}
         return {program: Ledger(dict(part), None) for program, part in parts.items()}
 
     def forget_windows(self) -> None:
-        """Drop all windows and the bookmarks: nothing counts as loaded."""
+        """Remove all windows and bookmarks: nothing counts as loaded."""
         self._windows, self._partitions, self._bookmark = [], {}, None
 
     def adopt(
@@ -73,9 +73,9 @@ class StreamState:
         replication_key: str | None,
         programs: Sequence[str],
     ) -> None:
-        """Make the state that of these settings, in the present form, with every key.
+        """Write the state for these settings, in the present form, with every key.
 
-        `programs` has a program for each partition, "" alone where there are none.
+        `programs` has one program for each partition, or only "" without partitions.
         """
         self.fingerprint = dict(fingerprint)
         self._fingerprint = dump_fingerprint(fingerprint)
@@ -127,21 +127,21 @@ class StreamState:
 
     @property
     def version_pending(self) -> bool:
-        """Whether ACTIVATE_VERSION is still to be sent."""
+        """Whether ACTIVATE_VERSION has not been sent yet."""
         return self._version_pending
 
     def begin_version(self, version: int) -> None:
-        """Give the records a new version, which is activated once all windows are loaded."""
+        """Set a new version of the records, which is activated once all windows are loaded."""
         self.raw["version"] = self._version = version
         self.raw["version_pending"] = self._version_pending = True
 
     def end_version(self) -> None:
-        """Record that the version is activated."""
+        """Record that ACTIVATE_VERSION was sent."""
         self.raw["version_pending"] = self._version_pending = False
 
     @property
     def reload(self) -> str | None:
-        """The reload under way, as the setting named it."""
+        """The unfinished reload, as the text of the setting; None if there is none."""
         return self._reload
 
     @reload.setter
@@ -150,7 +150,7 @@ class StreamState:
 
     @property
     def former(self) -> list[FormerWindow]:
-        """The windows of old shapes whose rows are still live."""
+        """The windows of old settings whose rows are still live."""
         return self._former
 
     @former.setter
@@ -160,12 +160,12 @@ class StreamState:
 
 
 def dump_fingerprint(settings: Mapping[str, Any]) -> str:
-    """Return a fingerprint as one text, since an object would be merged key by key."""
+    """Return a fingerprint as JSON text, because Meltano would merge an object key by key."""
     return json.dumps(settings, sort_keys=True)
 
 
 def column_kinds(raw: Mapping[str, Any]) -> dict[str, Kind]:
-    """Return the type of each column as a stream's state has it, in either form."""
+    """Return the type of each column in a stream's state of either form."""
     kept = raw.get("columns") or ()
     return {str(name): Kind(kind) for name, kind in (
         kept.items() if isinstance(kept, Mapping) else kept

@@ -1,4 +1,4 @@
-"""Moments and days as STATE holds them."""
+"""Timestamps of STATE."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _OWN_LENGTHS = frozenset({len("2026-11-02T03:04:05Z"), len("2026-11-02T03:04:05.
 
 
 def to_timestamp(moment: datetime) -> str:
-    """Return a moment as RFC 3339 in UTC, to the second, or finer where it is finer."""
+    """Return a moment as RFC 3339 in UTC; microseconds are omitted if they are 0."""
     text = moment.astimezone(timezone.utc).isoformat()
     return text.replace("+00:00", "Z")
 
 
 def from_timestamp(text: str) -> datetime:
-    """Return the moment of a timestamp in the state, which a user may have edited."""
+    """Return the moment of a timestamp from the state, possibly edited by hand."""
     if len(text) in _OWN_LENGTHS and text[10] == "T" and text[-1] == "Z":
-        # A large ledger has many, and a parser of any form takes twenty times as long.
-        with contextlib.suppress(ValueError):  # the parser below says what is wrong
+        # A large ledger has many timestamps, and the general parser is twenty times slower.
+        with contextlib.suppress(ValueError):  # the parser below raises a clear error
             return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
     moment = pendulum.parse(text)
     if not isinstance(moment, pendulum.DateTime):

@@ -1,4 +1,4 @@
-"""The form of STATE that version 0.1.0 wrote, turned into the present one."""
+"""Converts the STATE of version 0.1.0 to the present form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tap_affiliate_reports.windows import windows as slots
 
 
 def is_old(state: Mapping[str, Any]) -> bool:
-    """Whether a stream's state is not of the present form; an empty one or a user's is not."""
+    """Return whether a stream's state lacks the present form; also true if a user wrote it."""
     return "form" not in state
 
 
@@ -19,7 +19,7 @@ def converted(state: Mapping[str, Any], dump_fingerprint: Any) -> dict[str, Any]
     """Return a report's state in the present form."""
     pending = bool(state.get("version_pending"))
     version = state.get("version")
-    # Merged onto an older state, a pending version stood beside windows of the version before.
+    # After a merge onto an older state, windows of the previous version may be present.
     since = _moment(version) if pending and version else None
     fingerprint = state.get("fingerprint")
     size = (fingerprint or {}).get("window")
@@ -42,7 +42,7 @@ def converted(state: Mapping[str, Any], dump_fingerprint: Any) -> dict[str, Any]
 
 
 def _windows(windows: Any, since: datetime | None, size: str | None) -> list[dict[str, Any]]:
-    """Return the windows, without those of another size that a merge left beside them."""
+    """Return the windows, without those of another size that a merge by Meltano kept."""
     if windows is None:
         return []
     return [

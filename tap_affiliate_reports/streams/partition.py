@@ -26,7 +26,7 @@ class Partition:
             if entry is None or not entry.is_complete or entry.refreshed_at is None:
                 return
             day = freshness.complete_through(entry.end, entry.refreshed_at)
-            self.ledger.advance(day)
+            self.ledger.advance_bookmark(day)
             if day < window.end:
                 return
             self._complete += 1

@@ -82,7 +82,7 @@ class Planner:
                 self.dates.now,
                 everything=self._everything,
             )
-            found.unchanged += planned.left_alone
+            found.unchanged += planned.unchanged
             new += [PlannedWindow(partition, one, is_refresh=False) for one in planned.new]
             refresh += [PlannedWindow(partition, one, is_refresh=True) for one in planned.refresh]
         found.windows = new + refresh

@@ -1,8 +1,8 @@
 """CSV files, plain or gzip, in UTF-8, UTF-16 or UTF-32. The package is a ResultFormat.
 
-`reference` is the truth: Python's csv reader decides what a file says. `fast` handles blocks of
-common text many times faster and returns nothing for any other, which `reference` then reads.
-`joined` is the ResultFormat of files that were concatenated, with a header in each part.
+`reference` defines how a file is read, by Python's csv reader. `fast` reads blocks of common text
+many times faster and returns None for any other text, which `reference` then reads line by line.
+`joined` is the ResultFormat of concatenated files, with a header in each part.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Blocks of CSV lines without anything odd: their columns, or only how many rows, all at once.
+"""Splits or counts the rows of a block of plain CSV lines with a few calls.
 
-A block begins where a record does. What is odd, or wrong, is not told here: it is for whoever reads
-line by line, so None says that it may be either.
+A block begins at the start of a record. Both functions return None for a block that is not plain,
+which may be unusual or damaged; `reference` reads it line by line and decides.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAX_FIELD = 16 * 1024 * 1024
 
 _OTHER_BYTES = bytes(set(range(256)) - set(b",\n"))
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
-# Stands for a quoted text while the lines are split; a plain block has none of its own.
+# Replaces each quoted text while the lines are split; a plain block does not contain it.
 _MARK = "\0"
 
 
 class Block(NamedTuple):
-    """What a block has; `columns` are not there where its rows were only counted."""
+    """The rows of a block; `columns` is empty if its rows were only counted."""
 
     rows: int
     lines: int
@@ -36,14 +36,14 @@ class Block(NamedTuple):
 
 
 def plain_count(block: str, width: int) -> Block | None:
-    """Count the rows of the block, if all have this many fields, more than one."""
+    """Count the rows of a block if each has `width` fields, more than one; None if not plain."""
     if not _may_be_plain(block):
         return None
     outside, quoted = _apart(block) if '"' in block else (block, "")
     returns = outside.split("\r")[1:]
     if not all(returns) or not set(map(_FIRST, returns)) <= {"\n"}:
         return None
-    # Of each line its commas are left, and its end.
+    # Only the commas and the end of each line remain.
     rest = outside.encode().translate(None, _OTHER_BYTES)
     rows = len(rest) // width
     if not rows or rest != (b"," * (width - 1) + b"\n") * rows:
@@ -52,13 +52,13 @@ def plain_count(block: str, width: int) -> Block | None:
 
 
 def plain_columns(block: str, width: int) -> Block | None:
-    """Return the columns of the block, if all rows have this many fields, more than one."""
+    """Split a block if each row has `width` fields, more than one; None if not plain."""
     if not _may_be_plain(block):
         return None
     parts = block.split('"')
     outside, quoted = _MARK.join(parts[::2]), parts[1::2]
     rows, end = outside.count("\n"), "\r\n" if "\r" in outside else "\n"
-    # The last field of a row keeps the line end, and no other has one.
+    # Only the last field of a row keeps a line end.
     fields = outside.replace("\n", "\n,").split(",")
     if fields.pop() or len(fields) != rows * width or len(parts) % 2 == 0:
         return None
@@ -66,7 +66,7 @@ def plain_columns(block: str, width: int) -> Block | None:
     if {text[-len(end) :] for text in last} != {end} or outside.count("\r") not in {0, rows}:
         return None
     fields[width - 1 :: width] = [text[: -len(end)] for text in last]
-    # Most often a column is quoted in all rows or in none.
+    # Usually a column is quoted in all rows or in none.
     marked = [place for place, text in enumerate(fields[:width]) if text == _MARK]
     is_even = len(quoted) == len(marked) * rows and all(
         fields[place::width].count(_MARK) == rows for place in marked
@@ -84,7 +84,7 @@ def plain_columns(block: str, width: int) -> Block | None:
 
 
 def _fill(fields: list[str], outside: str, quoted: Iterable[str]) -> bool:
-    """Put each quoted text in its place; return whether marks were all that each place had."""
+    """Put each quoted text in its place; return whether these fields had nothing but marks."""
     commas = (between.count(",") + between.count("\n") for between in outside.split(_MARK))
     texts_at: dict[int, list[str]] = {}
     for place, text in zip(accumulate(commas), quoted, strict=False):
@@ -92,28 +92,31 @@ def _fill(fields: list[str], outside: str, quoted: Iterable[str]) -> bool:
     for place, texts in texts_at.items():
         if fields[place].strip(_MARK):
             return False
-        # Between two texts was an escaped quote.
+        # Two texts in one field were separated by an escaped quote.
         fields[place] = '"'.join(texts)
     return True
 
 
 def _may_be_plain(block: str) -> bool:
-    # No longer than a field or a record may be, so that neither limit is passed.
+    # A block within the limits of a field and a record has no field or record beyond them.
     return (
         block.endswith("\n") and "\0" not in block and len(block) <= min(MAX_FIELD, MAX_RECORD)
     )  # fmt: skip
 
 
 def _line_ends(quoted: str) -> int:
-    # Counting takes long, and there are seldom any.
+    # Splitting is slow, and few quoted texts have line ends.
     return len(split_lines(quoted + '"')) - 1 if "\n" in quoted or "\r" in quoted else 0
 
 
 def _apart(block: str) -> tuple[str, str]:
-    """Return what is outside and inside of quoted fields; nothing where a quote edges no field."""
+    """Return the texts outside and inside quoted fields; empty if a quote is not at a field's edge.
+
+    Escaped quotes within a field are allowed.
+    """
     parts = block.split('"')
     outside = parts[::2]
-    # Nothing between two quotes is an escaped one: the field goes on.
+    # Two quotes in a row are an escaped quote, which does not end the field.
     between = list(filter(None, outside[1:-1]))
     is_plain = (
         len(parts) % 2 == 1

@@ -1,4 +1,4 @@
-"""CSV whose parts were joined: a row equal to the header begins another part, and is not data."""
+"""Concatenated CSV files: a row equal to the header begins another part and is not data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def inspect(path: Path) -> Summary:
-    """Read the whole file in constant memory; raise DamagedFile if it can't be taken."""
+    """Read the complete file in constant memory; raise DamagedFile if it can't be used."""
     return csv.inspect(path, joined=True)
 
 
 def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[str]]:
-    """Yield the rows that are not the header, in constant memory."""
+    """Yield the rows that are not equal to the header, in constant memory."""
     return csv.read_rows(path, header, joined=True)
 
 

@@ -1,4 +1,4 @@
-"""Bytes of any encoding -> lines of text, read a block at a time, in constant memory."""
+"""Decodes bytes of any encoding into lines of text, in blocks and in constant memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 64 * 1024
-"""How many characters are read at once: they should stay in the processor's cache."""
+"""The characters read at once, which should fit into the processor's cache."""
 
-# How many bytes tell the encoding.
+# How many bytes are used to detect the encoding.
 _START = 64 * 1024
 
 _LAST = itemgetter(-1)
 _ENDS = ("\n", "\r")
-# The byte order mark of UTF-32 begins as that of UTF-16 does.
+# UTF-32 comes first, because its byte order mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -30,42 +30,45 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _WIDE = {"utf-32-le": 4, "utf-32-be": 4, "utf-16-le": 2, "utf-16-be": 2}
-# So many of them are no slip in a text of UTF-8.
+# Fewer NUL bytes than this may be errors in a text of UTF-8.
 _MANY_NULS = 6
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
 class Lines:
-    """The lines of a stream as text, with the line ends they have, without U+0000.
+    """The lines of a stream as text, with their line ends, without U+0000.
 
-    `left` is how many characters may still come; whoever reads records sets it back after each.
-    `number` is how many lines there have been, and `has_bytes` is right once one was asked for.
-    `terminated` is right once the last was given.
+    `remaining` is the number of characters that the present record may still have; the caller
+    resets it after each record. `number` counts the lines. `has_bytes` is valid after the first
+    line or block was read, `terminated` after the last one.
     """
 
     def __init__(self, stream: io.BufferedReader) -> None:
-        self.left = MAX_RECORD
+        self.remaining = MAX_RECORD
         self.number = 0
         self.terminated = True
         self.has_bytes = False
         self._blocks = self._read(stream)
-        # A block of which no line was given, or those of its lines that were not, the last first.
+        # Either a block of unread lines, or the unread lines of a block in reverse order.
         self._block = ""
         self._pending: list[str] = []
 
-    def whole_block(self) -> str:
-        """Return the lines that come next, many of them; "" within a block and at the end."""
+    def next_block(self) -> str:
+        """Return the next block of lines; "" if lines of the last one are unread, and at the end.
+
+        The block remains unread until `skip_block`.
+        """
         if not self._pending and not self._block:
             self._block = next(self._blocks, "")
         return self._block
 
-    def longer_block(self) -> str:
-        """Return the same block with the rest of its last record, where that is not much more."""
+    def extended_block(self) -> str:
+        """Return the same block with the rest of its last record, up to twice its size."""
         more: list[str] = []
-        left = 2 * BLOCK - len(self._block)
-        while left > 0 and (line := self._text.readline(MAX_RECORD + 1)):
+        remaining = 2 * BLOCK - len(self._block)
+        while remaining > 0 and (line := self._text.readline(MAX_RECORD + 1)):
             more.append(line)
-            left -= len(line)
+            remaining -= len(line)
             if line.count('"') % 2:
                 break
         if more:
@@ -74,7 +77,7 @@ class Lines:
         return self._block
 
     def skip_block(self, lines: int) -> None:
-        """Take the block for given; it has this many lines."""
+        """Mark the block, which has this many lines, as read."""
         self.number += lines
         self._block = ""
 
@@ -83,13 +86,13 @@ class Lines:
 
     def __next__(self) -> str:
         if not self._pending:
-            self._pending = split_lines(self.whole_block())[::-1]
+            self._pending = split_lines(self.next_block())[::-1]
             self._block = ""
             if not self._pending:
                 raise StopIteration
         line = self._pending.pop()
-        self.left -= len(line)
-        if self.left < 0:
+        self.remaining -= len(line)
+        if self.remaining < 0:
             raise DamagedFile(f"a record of more than {MAX_RECORD} characters")
         self.number += 1
         return line.replace("\0", "") if "\0" in line else line
@@ -97,60 +100,61 @@ class Lines:
     def _read(self, stream: io.BufferedReader) -> Iterator[str]:
         start = stream.peek(_START)[:_START]
         self.has_bytes = bool(start)
-        encoding = encoding_of(start, is_whole=len(start) < _START)
+        encoding = encoding_of(start, is_complete=len(start) < _START)
         with io.TextIOWrapper(stream, encoding, newline="") as self._text:
-            # A block ends with a line: one that is too long is refused when it is given.
+            # A block ends with a complete line; `__next__` refuses a line that is too long.
             while block := self._text.read(BLOCK) + self._text.readline(MAX_RECORD + 1):
                 self.terminated = block.endswith(_ENDS)
                 yield block
 
 
-def encoding_of(start: bytes, *, is_whole: bool) -> str:
-    """Return the encoding of a file of lines by its first bytes.
+def encoding_of(start: bytes, *, is_complete: bool) -> str:
+    """Return the encoding of a text file by its first bytes.
 
-    Without a byte order mark it is UTF-8, unless that would make control characters of much of the
-    text and UTF-16 or UTF-32 does not.
+    Without a byte order mark it is UTF-8, unless a large part of the text would then be control
+    characters and UTF-16 or UTF-32 has fewer. `is_complete` says that the file has no more bytes.
     """
     for mark, encoding in _MARKS.items():
         # A UTF-16 text may begin with U+0000.
         if start.startswith(mark) and (
-            encoding == "utf-16" or _decoded(start, encoding, is_whole=is_whole) is not None
+            encoding == "utf-16" or _decoded(start, encoding, is_complete=is_complete) is not None
         ):
             return encoding
     controls = len(start) - len(start.translate(None, _CONTROLS))
     if not controls:
         return "utf-8-sig"
     nuls = start.count(b"\0")
-    is_utf_8 = _decoded(start, "utf-8", is_whole=is_whole) is not None
+    # A file that was cut within its last character is UTF-8 too, and damaged.
+    is_utf_8 = _decoded(start, "utf-8", is_complete=False) is not None
     best, least = "utf-8-sig", (controls, 0)
     for encoding, width in _WIDE.items():
-        text = _decoded(start, encoding, is_whole=is_whole)
+        text = _decoded(start, encoding, is_complete=is_complete)
         if text is None or (b"\n" in start and "\n" not in text):
             continue
-        # Each ASCII character of the text has a NUL byte or more.
+        # In UTF-16 and UTF-32 each ASCII character has at least one NUL byte.
         is_likely = 2 * controls > len(start) // width and (nuls < controls or nuls >= _MANY_NULS)
         if not is_likely and (is_utf_8 or not nuls):
             continue
-        # Read in the wrong order, the letters of one alphabet are spread over many.
+        # With the wrong byte order, the letters of one alphabet are spread over many.
         odd = sum(unicodedata.category(c) in {"Cc", "Cn", "Co"} for c in text if c not in "\t\n\r")
         oddness = odd, len({ord(character) >> 8 for character in text})
-        # NUL bytes that fill up a text of UTF-8 are NUL characters here too.
+        # NUL bytes that pad a text of UTF-8 would be NUL characters here too.
         if 4 * text.count("\0") <= controls and oddness < least:
             best, least = encoding, oddness
     return best
 
 
-def _decoded(start: bytes, encoding: str, *, is_whole: bool) -> str | None:
+def _decoded(start: bytes, encoding: str, *, is_complete: bool) -> str | None:
     try:
-        return codecs.getincrementaldecoder(encoding)().decode(start, final=is_whole)
+        return codecs.getincrementaldecoder(encoding)().decode(start, final=is_complete)
     except UnicodeError:
         return None
 
 
 def split_lines(text: str) -> list[str]:
-    """Return the lines of a text, each with the end it has: CR, LF or both."""
+    """Return the lines of a text with their line ends: CR, LF or both."""
     lines = text.splitlines(keepends=True)
     if set(map(_LAST, lines[:-1])) <= {"\n"}:
         return lines
-    # A lone CR, or what is a line's end to Unicode only.
+    # The text has a lone CR, or a character that ends a line in Unicode only.
     return io.StringIO(text, newline="").readlines()

@@ -1,7 +1,7 @@
-"""CSV: UTF-8, UTF-16 or UTF-32; plain or gzip.
+"""CSV in UTF-8, UTF-16 or UTF-32, plain or gzip.
 
-A file that was cut shows it by an open quote or a short row. A cut inside the last value of the
-last row can't be seen, but for the missing line end.
+A file that was cut has an open quote or a short row. A cut within the last value of the last row
+can only be recognized by the missing line end.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.formats import Columns
 
-_OTHER_SEPARATORS = ";\t|"
-logger = logging.getLogger(__name__)
+SKIPPED_HEADERS = "skipped %d rows equal to the header: the file was concatenated"
 
+_OTHER_SEPARATORS = ";\t|"
 _HTML = ("<!doctype html", "<html")
+
+logger = logging.getLogger(__name__)
 
 
 def inspect(path: Path, *, joined: bool = False) -> Summary:
-    """Read the whole file in constant memory; raise DamagedFile if it can't be taken.
+    """Read the complete file in constant memory; raise DamagedFile if it can't be used.
 
-    With `joined`, a row equal to the header is none.
+    With `joined`, rows equal to the header do not count.
     """
     header: list[str] = []
 
     def count(block: str, width: int) -> Block | None:
-        # The columns are needed only where a row may be the header.
+        # The columns are needed only if a row may be equal to the header.
         may_repeat = joined and all(name in block for name in header if '"' not in name)
         return (plain_columns if may_repeat else plain_count)(block, width)
 
@@ -56,7 +58,7 @@ def inspect(path: Path, *, joined: bool = False) -> Summary:
             rows += kept
             repeated += block.rows - kept
         if repeated:
-            logger.warning("skipped %d rows equal to the header: the file was joined", repeated)
+            logger.warning(SKIPPED_HEADERS, repeated)
         return Summary(
             header=header,
             rows=rows,
@@ -71,7 +73,7 @@ def read_rows(
 ) -> Iterator[list[str]]:
     """Yield the rows after the header, in constant memory.
 
-    Raises DamagedFile where `inspect` does, and when `header` is given and not the file's.
+    Raises DamagedFile like `inspect`, and if `header` is given and differs from the file's.
     """
     for columns in read_columns(path, header, joined=joined):
         yield from map(list, zip(*columns, strict=True))
@@ -97,7 +99,7 @@ def read_columns(
 def _header(lines: Lines, blocks: Iterator[Block]) -> list[str]:
     header = [name for (name,) in next(blocks, Block(0, 0)).columns]
     if lines.has_bytes and all(map(str.isspace, header)):
-        raise DamagedFile("the file has no header, only white space")
+        raise DamagedFile("the file has no header, only whitespace")
     if len(header) == 1 and any(separator in header[0] for separator in _OTHER_SEPARATORS):
         msg = f"the file is not comma-separated: its header is one field, {header[0][:60]!r}"
         raise DamagedFile(msg)
@@ -105,10 +107,10 @@ def _header(lines: Lines, blocks: Iterator[Block]) -> list[str]:
 
 
 def _without(header: Sequence[str], block: Block) -> Block:
-    """Return the block without the rows that are the header."""
+    """Return the block without the rows equal to the header."""
     if not block.columns:
         return block
-    # A part may begin with a byte order mark of its own.
+    # Each part may begin with a byte order mark.
     first, *others = header
     repeated = {
         place
@@ -126,27 +128,27 @@ def _without(header: Sequence[str], block: Block) -> Block:
 
 
 def _blocks(lines: Lines, plain: Callable[[str, int], Block | None]) -> Iterator[Block]:
-    """Yield the header and then the rows, all of one width; blank lines are no rows.
+    """Yield the header and then the rows, all of one width, without blank lines.
 
-    What can be read at once is given to `plain`; the rest is read line by line.
+    Blocks that `plain` returns None for are read line by line.
     """
-    next_row = _one_by_one(lines).__next__
-    width = blank = taken = 0
+    next_row = _parsed_rows(lines).__next__
+    width = blank = characters = 0
     rows: list[list[str]] = []
     try:
         while True:
-            block = lines.whole_block()
-            if block or taken >= BLOCK:
+            block = lines.next_block()
+            if block or characters >= BLOCK:
                 yield from _block(rows)
-                rows, taken = [], 0
-            if block and (found := _at_once(lines, block, width, plain)):
+                rows, characters = [], 0
+            if block and (found := _plain_block(lines, block, width, plain)):
                 yield found
                 continue
             row = next_row()
-            taken += MAX_RECORD - lines.left
-            lines.left = MAX_RECORD
+            characters += MAX_RECORD - lines.remaining
+            lines.remaining = MAX_RECORD
             if not row:
-                # A null in a report of one column; the last ones of a file are none.
+                # A blank line is a null in a report of one column, except at the end of a file.
                 blank += width == 1
                 continue
             if len(row) != width:
@@ -175,81 +177,81 @@ def _block(rows: Sequence[list[str]]) -> Iterator[Block]:
 
 
 def _nulls(count: int) -> Iterator[Block]:
-    """Yield so many rows of one column."""
+    """Yield this number of empty rows of one column."""
     for start in range(0, count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, count - start)
         yield Block(rows, 0, [[""] * rows])
 
 
 def _refuse(row: list[str], width: int, number: int) -> None:
-    """Raise DamagedFile unless the row can be a header, of which there is none yet."""
+    """Raise DamagedFile unless the row is the first one and can be a header."""
     if width:
-        raise DamagedFile(f"line {number} has {len(row)} fields where the header has {width}")
+        raise DamagedFile(f"line {number} has {len(row)} fields, but the header has {width}")
     if row[0].lstrip().lower().startswith(_HTML):
-        raise DamagedFile("an HTML page in place of a file")
+        raise DamagedFile("the file is an HTML page")
 
 
-def _at_once(
+def _plain_block(
     lines: Lines, block: str, width: int, plain: Callable[[str, int], Block | None]
 ) -> Block | None:
     found = plain(block, width) if width > 1 else None
     if found is None and block.count('"') % 2:
-        # It ends within a record, and the next block would begin within it.
-        block = lines.longer_block()
+        # The block ends within a record, so the next one would begin within it.
+        block = lines.extended_block()
         found = plain(block, width) if width > 1 else None
     if found is not None:
         lines.skip_block(found.lines)
     return found
 
 
-def _one_by_one(lines: Lines) -> Iterator[list[str]]:
-    """Yield each row that begins in the next line; a blank line is an empty one."""
-    csv.field_size_limit(MAX_FIELD)  # one for the process, hence not set at import
-    held: list[str] = []
-    reader = csv.reader(_after(held, lines), strict=True)
+def _parsed_rows(lines: Lines) -> Iterator[list[str]]:
+    """Yield the row that begins in each line; a blank line is an empty row."""
+    csv.field_size_limit(MAX_FIELD)  # the limit is global to the process, so not set at import
+    pushed_back: list[str] = []
+    reader = csv.reader(_after(pushed_back, lines), strict=True)
     for line in lines:
         if '"' in line or len(line) > MAX_FIELD:
-            held.append(line)
+            pushed_back.append(line)
             yield next(reader)
         else:
             bare = line.rstrip("\r\n")
             yield bare.split(",") if bare else []
 
 
-def _after(held: list[str], texts: Iterator[str]) -> Iterator[str]:
-    """Yield what is held at that moment, else the next text."""
+def _after(pushed_back: list[str], texts: Iterator[str]) -> Iterator[str]:
+    """Yield the texts that are pushed back at each step, else the next text."""
     while True:
-        text = held.pop() if held else next(texts, None)
+        text = pushed_back.pop() if pushed_back else next(texts, None)
         if text is None:
             return
         yield text
 
 
 def _content(
-    file: io.BufferedReader, tell: Callable[[memoryview], object] = lambda _: None
+    file: io.BufferedReader, on_read: Callable[[memoryview], object] = lambda _: None
 ) -> io.BufferedReader:
-    """Return the file's bytes, decompressed; each that is read is told."""
+    """Return the decompressed content of a file; `on_read` is called with all bytes read."""
     try:
         stream = unpacked(file)
     except BROKEN_GZIP as error:
         raise DamagedFile(f"unreadable gzip at its start: {error}") from error
-    return io.BufferedReader(_Told(stream, tell), BLOCK)
+    return io.BufferedReader(_ObservedStream(stream, on_read), BLOCK)
 
 
-class _Told(io.RawIOBase):
-    """A stream that tells what is read from it."""
+class _ObservedStream(io.RawIOBase):
+    """A stream that calls a function with the bytes of each read."""
 
     def __init__(
-        self, stream: io.BufferedReader | gzip.GzipFile, tell: Callable[[memoryview], object]
+        self, stream: io.BufferedReader | gzip.GzipFile, on_read: Callable[[memoryview], object]
     ) -> None:
-        self._stream, self._tell = stream, tell
+        self._stream, self._on_read = stream, on_read
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         count = self._stream.readinto(buffer)
-        self._tell(memoryview(buffer)[:count])
+        self._on_read(memoryview(buffer)[:count])
         return count
 
     def close(self) -> None:
