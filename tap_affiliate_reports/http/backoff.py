@@ -1,4 +1,4 @@
-"""How long to wait before a request is tried again, and what the headers say of limits."""
+"""How long to wait before a request is tried again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tap_affiliate_reports.http.service_clock import FURTHEST, http_date
 ATTEMPTS = 6
 BACKOFF_BASE = 1.0
 BACKOFF_CAP = 60.0
-LIMIT_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
 RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
 
 
@@ -43,8 +42,3 @@ def _seconds_until(moment: float, headers: Mapping[str, str], now: datetime) -> 
         # Named by a clock that is too wrong to count ages by, but its own Date is as wrong.
         here = date.timestamp()
     return max(0.0, moment - here)
-
-
-def remaining(headers: Mapping[str, str]) -> str:
-    """Return what the headers say may still be asked of this endpoint; "" where they don't."""
-    return next((headers[name] for name in LIMIT_HEADERS if name in headers), "")

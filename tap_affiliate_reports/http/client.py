@@ -33,7 +33,7 @@ from tap_affiliate_reports.errors import (
 from tap_affiliate_reports.http import bodies
 from tap_affiliate_reports.http.auth import NoAuth, is_safe, origin
 from tap_affiliate_reports.http.backoff import ATTEMPTS, backoff, pause_asked_for
-from tap_affiliate_reports.http.documents import decode, is_error_document, one_line, service_words
+from tap_affiliate_reports.http.documents import ErrorFormat, decode, one_line, without_tags
 from tap_affiliate_reports.http.proxies import Proxy, proxy_for, proxy_secrets
 from tap_affiliate_reports.http.quiet import silence_urllib3
 from tap_affiliate_reports.http.service_clock import ServiceClock
@@ -99,6 +99,7 @@ class ApiClient:
     clock: Clock
     secrets: tuple[str, ...] = field(default=(), repr=False)
     max_wait_seconds: float = 300.0
+    error_format: ErrorFormat = field(default_factory=ErrorFormat)
     timeouts: Timeouts = field(default_factory=Timeouts)
     random_unit: Callable[[], float] = random.random
     _local: threading.local = field(default_factory=threading.local, repr=False)
@@ -142,7 +143,7 @@ class ApiClient:
                 if response.status_code not in also:
                     self._check(what, response, document, text)
                 if document is None and (method == "GET" or text.strip()):
-                    words = self.safe_message(service_words(None, text))
+                    words = self.safe_message(without_tags(text))
                     msg = f"{what}: the answer is not JSON: {words}"
                     if foreign := bodies.not_requested(response.headers):
                         foreign = self.safe_message(foreign)
@@ -298,9 +299,9 @@ class ApiClient:
 
     def _check(self, what: str, response: requests.Response, document: Any, text: str) -> None:
         status = response.status_code
-        if status < 300 and not is_error_document(document):
+        if status < 300 and not self.error_format.is_error(document):
             return
-        words = self.safe_message(service_words(document, text))
+        words = self.safe_message(self.error_format.message(document) or without_tags(text))
         line = f"{what}: HTTP {status}" + (f": {words}" if words else "")
         if status == 401:
             raise Unauthorized(f"{line}. The service refuses the credentials: check them")

@@ -15,7 +15,7 @@ from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.http import ApiClient, HeaderAuth
 from tap_affiliate_reports.schema import ADDED, Kind, json_text, property_schema
 from tap_affiliate_reports.settings.table import HIENERGY_REPORT_TYPES
-from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
+from tap_affiliate_reports.sources.hienergy.api import ERRORS, HiEnergyApi
 from tap_affiliate_reports.sources.hienergy.exports import HiEnergyExports
 from tap_affiliate_reports.sources.source import (
     FileSpec,
@@ -81,6 +81,7 @@ class HiEnergySource:
             clock=clock,
             secrets=(key,),
             max_wait_seconds=float(settings.get("max_wait_seconds", 300)),
+            error_format=ERRORS,
         )
         self.api = HiEnergyApi(client)
         self.exports = HiEnergyExports(self.api)

@@ -12,7 +12,7 @@ import pendulum
 
 from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, JobState
-from tap_affiliate_reports.http import ApiClient
+from tap_affiliate_reports.http import ApiClient, ErrorFormat, message_of
 from tap_affiliate_reports.sources.source import FinishedExports
 from tap_affiliate_reports.sources.values import Document, is_true, moment, number, text_of
 
@@ -27,6 +27,15 @@ STATES = {
 FIRST_LIMIT = 500
 
 logger = logging.getLogger(__name__)
+
+
+def _error_message(document: Any) -> str:
+    nested = document.get("error") if isinstance(document, dict) else None
+    return message_of(nested if isinstance(nested, dict) else document)
+
+
+# The service wraps an error: {"error": {"code": ..., "message": ..., "request_id": ...}}.
+ERRORS = ErrorFormat(message=_error_message)
 
 
 @dataclass(frozen=True)

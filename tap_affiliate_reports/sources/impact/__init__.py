@@ -13,6 +13,7 @@ from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.http import ApiClient
 from tap_affiliate_reports.settings import ReportOptions
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.impact.errors import ERRORS
 from tap_affiliate_reports.sources.impact.exports import ImpactExports
 from tap_affiliate_reports.sources.impact.lists import ImpactLists
 from tap_affiliate_reports.sources.impact.reports import ImpactReports, stream_name
@@ -51,6 +52,7 @@ class ImpactSource:
             clock=clock,
             secrets=(token, b64encode(f"{self.account}:{token}".encode()).decode(), self.account),
             max_wait_seconds=float(settings.get("max_wait_seconds", 300)),
+            error_format=ERRORS,
         )
         self.api = ImpactApi(client, self.account, settings.get("timezone", ""))
         self.exports = ImpactExports(self.api)

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
 from tap_affiliate_reports.formats import ResultFormat, csv, records
-from tap_affiliate_reports.http import NotReady, disk, remaining
+from tap_affiliate_reports.http import NotReady, disk
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.values import moment, number, text_of
 
@@ -35,6 +35,8 @@ STATES = {
 LIST_PAGES = 3
 # Each job can be asked for by itself, so a look is not worth a wait.
 LOOK_ATTEMPTS = 1
+# The headers that report the exports remaining, in the order in which they are trusted.
+REMAINING_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
 # Results are kept for 90 days.
 OLDEST = timedelta(days=90)
 # The synchronous endpoint gives this many rows a page.
@@ -79,7 +81,7 @@ class ImpactExports:
             job_id,
             JobState.RUNNING,
             word=text_of(answer.get("Status")),
-            exports_left=number(remaining(reply.headers)),
+            exports_left=number(_remaining(reply.headers)),
         )
 
     def poll(self, job_id: str) -> ExportJob:
@@ -156,6 +158,10 @@ class ImpactExports:
                 f"({rows} rows) and offers no next one, so rows are missing: {IF_CUT}"
             )
             raise Rejected(msg)
+
+
+def _remaining(headers: Mapping[str, str]) -> str:
+    return next((headers[name] for name in REMAINING_HEADERS if name in headers), "")
 
 
 def _params(request: ExportRequest) -> dict[str, Any]:
