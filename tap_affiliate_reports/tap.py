@@ -16,12 +16,13 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib import StateMessage
 
-from tap_affiliate_reports import settings, stream_maps
+from tap_affiliate_reports import configuration, settings, stream_maps
 from tap_affiliate_reports.catalog import read_catalog
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, StreamError, TapError
 from tap_affiliate_reports.messages import LineWriter, StateLineWriter
+from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
@@ -46,7 +47,7 @@ class TapAffiliateReports(Tap):
     """Loads affiliate-network reports, made by export jobs, incrementally by date."""
 
     name = "tap-affiliate-reports"
-    config_jsonschema = settings.CONFIG_SCHEMA
+    config_jsonschema = configuration.config_schema()
     dynamic_catalog = True
     message_writer_class = LineWriter
     message_writer: LineWriter
@@ -75,7 +76,10 @@ class TapAffiliateReports(Tap):
         self._sandbox: Sandbox | None = None
         self.append_builtin_config(self.config_jsonschema)
         completed = settings.complete(
-            config or {}, self.config_jsonschema["properties"], from_environment=parse_env_config
+            config or {},
+            self.config_jsonschema["properties"],
+            SOURCES,
+            from_environment=parse_env_config,
         )
         given = options.pop("state", None)
         self._given_state = {} if given is None else unwrap(given)
@@ -95,7 +99,7 @@ class TapAffiliateReports(Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        errors, warnings = settings.check(self._config, set(self.config_jsonschema["properties"]))
+        errors, warnings = configuration.check(self._config, self.config_jsonschema)
         for line in warnings:
             self.logger.warning(line)
         if errors and raise_errors:
@@ -117,7 +121,7 @@ class TapAffiliateReports(Tap):
         return found
 
     def _with_sandbox(self, name: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
-        if own.get("api_url") != settings.SANDBOX:
+        if own["api_url"] != SANDBOX:
             return own
         # Nothing else imports the sandbox.
         from tap_affiliate_reports.sandbox import Sandbox

@@ -72,11 +72,11 @@ class Planner:
         options, policy = self.stream.report.options, self.stream.source.policy
         zone = self.stream.source.zone
         settings = {
+            **options.window_settings,
             "window": self.stream.size,
             "timezone": zone_name(zone),
             "program_ids": [program for program in policy.programs if program],
             "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
-            "interval": options.interval,
             "mode": "" if options.mode == "export" else options.mode,
             "primary_keys": list(options.primary_keys),
         }

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource
 from tap_affiliate_reports.formats import ResultFormat, workbook
 from tap_affiliate_reports.formats.csv import joined
 from tap_affiliate_reports.http import NotReady
@@ -23,12 +23,11 @@ IN_FLIGHT = 409
 
 
 @dataclass
-class HiEnergyExports:
+class HiEnergyExports(ExportSource):
     """Creates, polls and downloads the exports of one user."""
 
     api: HiEnergyApi
-    replays = False
-    # The link that the last look at an export brought.
+    # The download link of each export, from the last poll.
     _links: dict[str, str] = field(default_factory=dict, repr=False)
 
     def server_now(self) -> datetime:
@@ -72,11 +71,6 @@ class HiEnergyExports:
                 with contextlib.suppress(UnknownJobState):  # told when it is asked for itself
                     shown[export_id] = self.api.job(export)
         return shown
-
-    def replay(self, job_id: str) -> ExportJob:
-        """Refuse: an export is made once."""
-        msg = f"export {job_id} can't be made again"
-        raise Rejected(msg)
 
     def download(self, request: ExportRequest, job: ExportJob, target: Path) -> NotReady | None:  # noqa: ARG002
         """Store an export's file; a link that has expired is asked for again."""

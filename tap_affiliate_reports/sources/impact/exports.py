@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.formats import ResultFormat, csv, records
 from tap_affiliate_reports.http import NotReady, disk
 from tap_affiliate_reports.sources.impact.api import ImpactApi
@@ -45,7 +45,7 @@ IF_CUT = "use mode: export"
 
 
 @dataclass
-class ImpactExports:
+class ImpactExports(ExportSource):
     """Schedules, polls, replays and downloads the exports of one account."""
 
     api: ImpactApi
