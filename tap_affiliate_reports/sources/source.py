@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from singer_sdk import typing as th
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.errors import TapError
+from tap_affiliate_reports.errors import TapError, UnknownJobState
 from tap_affiliate_reports.exports.export import Limits
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.schema import Column
 
 
@@ -118,6 +118,17 @@ def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None = None) 
         poll_interval=float(settings["poll_interval_seconds"]),
         job_timeout=float(settings["job_timeout_seconds"]),
     )
+
+
+def job_state(
+    states: Mapping[str, JobState], word: str, job: str, safe_message: Callable[[str], str]
+) -> JobState:
+    """Return the state that a service's word stands for; raises UnknownJobState for another."""
+    state = states.get(word.strip().upper())
+    if state is None:
+        msg = f"{job}: unknown state {safe_message(word)!r}; known are {', '.join(states)}"
+        raise UnknownJobState(msg)
+    return state
 
 
 def account_label(settings: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import pendulum
 from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, JobState
 from tap_affiliate_reports.http import ApiClient, ErrorFormat, message_of
-from tap_affiliate_reports.sources.source import FinishedExports
+from tap_affiliate_reports.sources.source import FinishedExports, job_state
 from tap_affiliate_reports.sources.values import Document, is_true, moment, number, text_of
 
 # The vendor's words for an export's state.
@@ -117,11 +117,7 @@ class HiEnergyApi:
                 f"an export with the id {self.client.safe_message(export_id)!r}, which is no number"
             )
             raise Rejected(msg)
-        state = STATES.get(word.upper())
-        if state is None:
-            told = self.client.safe_message(word)
-            msg = f"export {export_id}: unknown state {told!r}; known are {', '.join(STATES)}"
-            raise UnknownJobState(msg)
+        state = job_state(STATES, word, f"export {export_id}", self.client.safe_message)
         progress = export.get("progress")
         ready, total = (
             (number(progress.get(key)) for key in ("parts_ready", "total_parts"))

@@ -17,6 +17,7 @@ from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSo
 from tap_affiliate_reports.formats import ResultFormat, csv, records
 from tap_affiliate_reports.http import NotReady, disk
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.source import job_state
 from tap_affiliate_reports.sources.values import moment, number, text_of
 
 # The vendor's words for a job's state. A job in ERROR is not finished: the service runs it again
@@ -130,11 +131,7 @@ class ImpactExports(ExportSource):
 
     def _job(self, document: Any, job_id: str) -> ExportJob:
         word = text_of(document.get("Status")).strip() if isinstance(document, dict) else ""
-        state = STATES.get(word.upper())
-        if state is None:
-            told = self.api.client.safe_message(word)
-            msg = f"job {job_id}: unknown state {told!r}; known are {', '.join(STATES)}"
-            raise UnknownJobState(msg)
+        state = job_state(STATES, word, f"job {job_id}", self.api.client.safe_message)
         return ExportJob(
             id=text_of(document.get("Id")) or job_id,
             state=state,

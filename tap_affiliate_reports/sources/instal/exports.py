@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
+from tap_affiliate_reports.errors import NotFound, Rejected
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.formats import ResultFormat, csv
 from tap_affiliate_reports.http import ApiClient, NotReady
+from tap_affiliate_reports.sources.source import job_state
 from tap_affiliate_reports.sources.values import text_of
 
 # Two words are documented; the others are those of the task queue they look like.
@@ -94,11 +95,7 @@ class InstalExports(ExportSource):
         answer = self.client.json(quote(job_id, safe=""))
         document = answer.document if isinstance(answer.document, dict) else {}
         word = text_of(document.get("state")).strip()
-        state = STATES.get(word.upper())
-        if state is None:
-            shown = self.client.safe_message(word)
-            msg = f"task {job_id}: unknown state {shown!r}; known are {', '.join(STATES)}"
-            raise UnknownJobState(msg)
+        state = job_state(STATES, word, f"task {job_id}", self.client.safe_message)
         task.link = text_of(document.get("result")) if state is JobState.READY else ""
         if state is JobState.READY and not task.link:
             state, word = JobState.RUNNING, f"{word} without a link"
