@@ -49,7 +49,7 @@ EXPORTS = {
     "started_at": Kind.DATETIME,
     "completed_at": Kind.DATETIME,
     "status_url": Kind.STRING,
-    # A JSON text, because an object without properties is refused by loaders of Parquet and others.
+    # JSON text, because some loaders (Parquet) refuse an object without properties.
     "parameters": Kind.STRING,
 }
 OBJECTS: dict[str, dict[str, Any]] = {
@@ -115,7 +115,7 @@ class HiEnergySource(Source):
         return [ListSpec("exports", schema, keys, self._exports, replication_key="updated_at")]
 
     def files(self) -> Sequence[FileSpec]:
-        """Return one stream for each kind of export."""
+        """Return one stream for each type of export."""
         return [
             FileSpec(
                 kind,

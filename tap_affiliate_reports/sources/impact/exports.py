@@ -20,7 +20,7 @@ from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.source import job_state
 from tap_affiliate_reports.sources.values import moment, number, text_of
 
-# The vendor's words for a job's state. A job in ERROR is not finished: the service runs it again
+# The service's words for a job's state. A job in ERROR is not finished: the service runs it again
 # every 15 minutes, up to five times, and only then sets FAILED.
 STATES = {
     "QUEUED": JobState.RUNNING,
@@ -31,16 +31,15 @@ STATES = {
     "CANCELLED": JobState.FAILED,
 }
 
-# Whether the list of jobs has pages is open; no more of them are read for one look, nor more than
-# the jobs would cost one by one.
+# Pages of the job list to read in one poll, at most. Whether the list has pages is not documented.
 LIST_PAGES = 3
-# Each job can be asked for by itself, so a look is not worth a wait.
-LOOK_ATTEMPTS = 1
+# One attempt is enough, because jobs can be polled individually.
+LIST_ATTEMPTS = 1
 # The headers that report the exports remaining, in the order in which they are trusted.
 REMAINING_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
 # Results are kept for 90 days.
 OLDEST = timedelta(days=90)
-# The synchronous endpoint gives this many rows a page.
+# Rows on a page of the synchronous endpoint.
 RUN_PAGE_ROWS = 20_000
 IF_CUT = "use mode: export"
 
@@ -53,15 +52,15 @@ class ImpactExports(ExportSource):
     replays = True
 
     def server_now(self) -> datetime:
-        """Return the present moment by the service's Date headers."""
+        """Return the present time by the service's Date headers."""
         return self.api.client.server_now()
 
     def format_of(self, request: ExportRequest) -> ResultFormat:
-        """CSV from a job, JSON records from the synchronous endpoint."""
+        """Return CSV for a job, JSON records for the synchronous endpoint."""
         return records if request.synchronous else csv
 
     def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
-        """Ask for an export; a synchronous request is ready without a job."""
+        """Request an export; a synchronous request is ready without a job."""
         if request.synchronous:
             return ExportJob("", JobState.READY)
         path = self.api.path("ReportExport", request.report)
@@ -69,7 +68,7 @@ class ImpactExports(ExportSource):
         try:
             reply = self.api.client.json(path, params, may_repeat=spend_again)
         except Rejected as error:
-            msg = f"{error}. If it is the range of days that is refused, set a smaller window"
+            msg = f"{error}. If the service refuses the range of days, set a smaller window"
             raise Rejected(msg) from None
         answer = reply.document
         uri = text_of(answer.get("QueuedUri")) if isinstance(answer, dict) else ""
@@ -77,7 +76,7 @@ class ImpactExports(ExportSource):
         if job_id in {"", ".", ".."}:
             msg = f"{request.report}: the answer to the export request names no job"
             raise Rejected(msg)
-        # The answer says QUEUED even of a job that was finished long ago.
+        # The answer is QUEUED even for a job that finished long ago.
         return ExportJob(
             job_id,
             JobState.RUNNING,
@@ -86,11 +85,11 @@ class ImpactExports(ExportSource):
         )
 
     def poll(self, job_id: str) -> ExportJob:
-        """Ask for a job's state."""
+        """Return the present state of a job."""
         return self._job(self.api.client.json(self.api.path("Jobs", job_id)).document, job_id)
 
     def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:
-        """Look at the list of jobs, from the day on which the oldest of these was created."""
+        """Return those of the jobs that the list shows, from the creation day of the oldest on."""
         wanted = {job.id for job in jobs}
         now = self.server_now()
         first = min(job.created_at or now for job in jobs)
@@ -100,20 +99,21 @@ class ImpactExports(ExportSource):
             self.api.path("Jobs"),
             "Jobs",
             {"CreatedAfter": since.isoformat()},
-            attempts=LOOK_ATTEMPTS,
+            attempts=LIST_ATTEMPTS,
         )
+        # More pages would cost more requests than polling each job.
         for page in islice(pages, min(LIST_PAGES, len(jobs) - 1)):
             for document in page:
                 job_id = text_of(document.get("Id")) if isinstance(document, dict) else ""
                 if job_id in wanted:
-                    with contextlib.suppress(UnknownJobState):  # told when it is asked for itself
+                    with contextlib.suppress(UnknownJobState):  # raised by its own poll
                         shown[job_id] = self._job(document, job_id)
             if wanted <= shown.keys():
                 break
         return shown
 
     def replay(self, job_id: str) -> ExportJob:
-        """Have a job run again; the reply names the job to follow."""
+        """Run a job again; the answer names the job to poll."""
         path = self.api.path("Jobs", job_id, "Replay")
         document = self.api.client.json(path, method="PUT").document
         if not isinstance(document, dict) or not document.get("Status"):
@@ -152,7 +152,7 @@ class ImpactExports(ExportSource):
         if rows >= RUN_PAGE_ROWS:
             msg = (
                 f"{request.report}: the last page of the synchronous answer is full "
-                f"({rows} rows) and offers no next one, so rows are missing: {IF_CUT}"
+                f"({rows} rows) and has no link to a next one, so rows are missing: {IF_CUT}"
             )
             raise Rejected(msg)
 

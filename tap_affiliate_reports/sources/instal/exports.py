@@ -16,7 +16,7 @@ from tap_affiliate_reports.http import ApiClient, NotReady
 from tap_affiliate_reports.sources.source import job_state
 from tap_affiliate_reports.sources.values import text_of
 
-# Two words are documented; the others are those of the task queue they look like.
+# Two words are documented; the others are Celery's, whose task states they resemble.
 STATES = {
     "PENDING": JobState.RUNNING,
     "QUEUED": JobState.RUNNING,
