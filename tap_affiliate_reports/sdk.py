@@ -97,6 +97,11 @@ class SdkTap(Tap):
         self._state_writer = writer
 
     @property
+    def mutable_config(self) -> dict[str, Any]:
+        """The settings, to be filled with defaults; `config` is a read-only view of them."""
+        return self._config
+
+    @property
     def has_mapper(self) -> bool:
         """Whether the mapper is set up; reading `mapper` before then raises."""
         return self._mapper is not None

@@ -14,7 +14,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 from typing_extensions import override
 
-from tap_affiliate_reports import settings, stream_maps
+from tap_affiliate_reports import configuration, settings, stream_maps
 from tap_affiliate_reports.catalog import read_catalog, read_catalog_file
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
@@ -23,6 +23,7 @@ from tap_affiliate_reports.messages import LineWriter, StateLineWriter
 from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.sdk import ConfigInput, SdkTap
 from tap_affiliate_reports.selection import Selection
+from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
@@ -44,7 +45,7 @@ class TapAffiliateReports(SdkTap):
     """Loads affiliate-network reports, which services export by jobs, incrementally by date."""
 
     name = "tap-affiliate-reports"
-    config_jsonschema = settings.CONFIG_SCHEMA
+    config_jsonschema = configuration.config_schema()
     dynamic_catalog = True
     message_writer_class = LineWriter
     message_writer: LineWriter
@@ -73,7 +74,10 @@ class TapAffiliateReports(SdkTap):
         self._sandbox: Sandbox | None = None
         self.append_builtin_config(self.config_jsonschema)
         completed = settings.complete(
-            config or {}, self.config_jsonschema["properties"], from_environment=parse_env_config
+            config or {},
+            self.config_jsonschema["properties"],
+            SOURCES,
+            from_environment=parse_env_config,
         )
         state = options.pop("state", None)
         self._initial_state = {} if state is None else unwrap(state)
@@ -87,7 +91,7 @@ class TapAffiliateReports(SdkTap):
 
     @override
     def check_config(self, *, raise_errors: bool) -> list[str]:
-        errors, warnings = settings.check(self.config, set(self.config_jsonschema["properties"]))
+        errors, warnings = configuration.check(self.mutable_config, self.config_jsonschema)
         for line in warnings:
             self.logger.warning(line)
         if errors and raise_errors:
@@ -108,7 +112,7 @@ class TapAffiliateReports(SdkTap):
         return found
 
     def _with_sandbox(self, name: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
-        if own.get("api_url") != settings.SANDBOX:
+        if own["api_url"] != SANDBOX:
             return own
         # Nothing else imports the sandbox.
         from tap_affiliate_reports.sandbox import Sandbox

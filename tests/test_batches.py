@@ -28,10 +28,10 @@ from tap_affiliate_reports.batches import (
     BatchFiles,
     batch_config,
 )
+from tap_affiliate_reports.configuration import check, config_schema
 from tap_affiliate_reports.errors import FileError, SettingsError
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
-from tap_affiliate_reports.settings import check
 
 LISTING = "mp_action_listing_fast"
 # Some of its values do not fit their types.
@@ -321,7 +321,7 @@ def test_a_folder_of_any_name_is_announced_as_the_framework_s_loaders_read_it(
 )
 def test_what_can_not_be_done_is_refused_by_name(batch: Any, told: str) -> None:
     config = {"start_date": "2026-01-01", "instal": {"auth_token": "x"}, "batch_config": batch}
-    errors, _ = check(config, set(config))
+    errors, _ = check(config, config_schema())
     assert len([error for error in errors if told in error]) == 1
 
 

@@ -28,7 +28,7 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
     Unavailable,
 )
-from tap_affiliate_reports.http import ApiClient, NotReady, Timeouts, backoff
+from tap_affiliate_reports.http import ApiClient, ErrorFormat, NotReady, Timeouts, backoff
 from tap_affiliate_reports.sandbox import LoggedRequest, Response
 from tap_affiliate_reports.sandbox.server import Origin, Recorder
 
@@ -154,34 +154,22 @@ class TestAnswers:
     def test_a_refusal_is_not_asked_again_and_carries_the_service_s_words(
         self, status: int, error: type[ApiError], service: Service, client: ApiClient
     ) -> None:
-        words = {"Status": "ERROR", "Message": "No way", "Errors": [
-            {"Field": "END_DATE", "Message": "too far"}]}  # fmt: skip
-        service.says(answer(words, status))
-        with pytest.raises(error) as raised:
-            client.json(PATH)
-        told = str(raised.value)
-        assert all(word in told for word in (str(status), "No way", "END_DATE", "too far"))
-        assert len(service.requests) == 1
-
-    def test_words_of_other_vendors_are_found_too(
-        self, service: Service, client: ApiClient
-    ) -> None:
-        service.says(answer({"error": {"code": "bad", "message": "Not today"}}, 400))
-        with pytest.raises(Rejected, match="Not today"):
-            client.json(PATH)
-
-    def test_an_error_told_with_200_is_an_error(self, service: Service, client: ApiClient) -> None:
-        service.says(answer({"Status": "ERROR", "Message": "Bad START_DATE", "Errors": []}))
-        with pytest.raises(Rejected, match="Bad START_DATE"):
+        service.says(answer({"message": "No way"}, status))
+        with pytest.raises(error, match=f"HTTP {status}: No way"):
             client.json(PATH)
         assert len(service.requests) == 1
 
-    def test_a_job_whose_state_is_error_is_an_answer(
-        self, service: Service, client: ApiClient
+    def test_an_error_with_status_200_is_known_by_its_format(
+        self, service: Service, clock: FakeClock
     ) -> None:
-        job = {"Id": "1", "Status": "ERROR", "StatusMessage": "out of memory"}
-        service.says(answer(job))
-        assert client.json(PATH).document == job
+        error = {"ok": False, "why": "Bad START_DATE"}
+        known = ErrorFormat(lambda document: not document["ok"], lambda document: document["why"])
+        client = client_of(service.api.url, clock, error_format=known)
+        service.says(answer(error))
+        with pytest.raises(Rejected, match="HTTP 200: Bad START_DATE"):
+            client.json(PATH)
+        assert len(service.requests) == 1
+        assert client_of(service.api.url, clock).json(PATH).document == error
 
     @pytest.mark.parametrize("page", [html(), Response(200, b""), Response(200, b'{"cut": ')])
     def test_what_is_no_json_is_asked_for_again(
@@ -208,9 +196,7 @@ class TestAnswers:
             client.json(link)
 
     @pytest.mark.parametrize("document", [
-        {"Message": "first\nsecond\r\n\x1b[31mthird"},
-        {"Errors": [{"Field": "A\nB", "Message": "C\nD"}]},
-        {"error": {"message": "first\nsecond"}},
+        {"Message": "first\nsecond\r\n\x1b[31mthird"}, {"message": "first\nsecond"},
     ])  # fmt: skip
     def test_the_service_s_words_are_told_in_one_line(
         self, document: dict[str, Any], service: Service, client: ApiClient
@@ -221,8 +207,7 @@ class TestAnswers:
         assert str(raised.value).isprintable()
 
     @pytest.mark.parametrize("document", [
-        {"Message": ["a"]}, {"Message": {"a": 1}}, {"Errors": {"a": 1}}, {"Errors": [1, None]},
-        {"error": "words"}, {"error": None}, [], 5, "words",
+        {"Message": ["a"]}, {"Message": {"a": 1}}, {"error": "words"}, [], 5, "words",
     ])  # fmt: skip
     def test_an_error_of_any_shape_is_an_api_error(
         self, document: Any, service: Service, client: ApiClient

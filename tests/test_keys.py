@@ -16,6 +16,8 @@ from other_sources import config_of
 from test_settings import refusal, run_with
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, body
+from tap_affiliate_reports.sources.hienergy import NO_ID
+from tap_affiliate_reports.sources.impact.lists import NO_ID as IMPACT_NO_ID
 
 START = date(2026, 9, 10)
 BY_DAY = "partner_performance_by_day"
@@ -211,7 +213,7 @@ def test_a_listed_report_or_job_is_a_record_with_a_key_or_a_warning(
     run = list_run(sandbox, clock, config, "reports", "report_metadata", "jobs")
     check_keys(run)
     for stream, documents in (("reports", reports), ("jobs", jobs)):
-        left_out = warnings_of(run, f"{stream}: a {stream[:-1]} without an Id")
+        left_out = warnings_of(run, IMPACT_NO_ID % (stream, stream[:-1]))
         assert len(run.records(stream)) + left_out == len(documents)
 
 
@@ -239,7 +241,7 @@ def test_a_listed_export_is_a_record_with_a_key_or_a_warning(
     sandbox.faults.add("hienergy list", body(content, "application/json"), times=None)
     run = list_run(sandbox, clock, config_of(sandbox, START, hienergy={}), "exports")
     check_keys(run)
-    left_out = warnings_of(run, "exports: an export without")
+    left_out = warnings_of(run, NO_ID)
     assert len(run.records("exports")) + left_out == len(documents)
 
 

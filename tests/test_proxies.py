@@ -25,7 +25,7 @@ from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.http import proxies
 from tap_affiliate_reports.http.proxies import proxy_for
 from tap_affiliate_reports.sandbox import Sandbox, status
-from tap_affiliate_reports.sandbox.sandbox import PATHS
+from tap_affiliate_reports.sandbox.registry import SERVICES
 
 USER, PASSWORD = "proxy-user", "p@ss/w:rd+of=proxy"
 QUOTED = "p%40ss%2Fw%3Ard%2Bof%3Dproxy"
@@ -45,7 +45,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings_of(source: str, origin: str) -> dict[str, Any]:
     """Return a configuration of one source whose API is at this origin."""
     credentials = {"account_sid": "IRsandbox", "auth_token": "sandbox-token"}
-    own = {**KEYS.get(source, credentials), "api_url": f"{origin}{PATHS[source]}"}
+    own = {**KEYS.get(source, credentials), "api_url": f"{origin}{SERVICES[source].path}"}
     if source == "impact":
         own["reports"] = ["sales"]
     return {"start_date": START.isoformat(), source: own}

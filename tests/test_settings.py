@@ -11,6 +11,7 @@ import pytest
 from harness import FakeClock, Run, config_for, listening, sync
 from singer_sdk.exceptions import ConfigValidationError
 
+from tap_affiliate_reports.configuration import config_schema
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, status
 from tap_affiliate_reports.tap import TapAffiliateReports
@@ -68,6 +69,17 @@ def from_env(config: Mapping[str, Any]) -> dict[str, Any]:
         config=dict(config), parse_env_config=True, clock=FakeClock(), setup_mapper=False
     )
     return dict(tap.config)
+
+
+def given(config: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return a source's settings without those that have their default."""
+    properties = config_schema()["properties"][source]["properties"]
+    absent = object()
+    return {
+        name: value
+        for name, value in config[source].items()
+        if value != properties[name].get("default", absent)
+    }
 
 
 def other(source: str, **own: Any) -> dict[str, Any]:
@@ -396,13 +408,15 @@ def test_nested_settings_come_from_the_environment(environment: pytest.MonkeyPat
     }.items():
         environment.setenv(ENV + name, text)
     config = from_env({})
-    assert config["impact"] == {
+    assert given(config, "impact") == {
         "account_sid": "IRmine",
         "auth_token": TOKEN,
         "api_url": NOWHERE,
         "reports": ["mp_*", "12172"],
         "program_ids": ["10487", "11873"],
-        "report_options": {"12172": {"window": "none", "filters": {"A": ["1", "2"]}}},
+        "report_options": {
+            "12172": {"window": "none", "filters": {"A": ["1", "2"]}, "mode": "export"}
+        },
         "max_exports": 7,
         "poll_interval_seconds": 0.5,
     }
@@ -436,12 +450,12 @@ def test_nested_settings_of_the_other_sources_come_from_the_environment(
     }.items():
         environment.setenv(ENV + name, text)
     config = from_env({"start_date": "2026-09-10"})
-    assert config["hienergy"] == {
+    assert given(config, "hienergy") == {
         "api_key": TOKEN,
         "create": [{"report_type": "deals_excel", "search_params": {"q": [1]}}],
         "account": "007",
     }
-    assert config["instal"] == {
+    assert given(config, "instal") == {
         "auth_token": TOKEN,
         "lookback_days": 45,
         "result_max_age_hours": 0.0,
@@ -454,11 +468,11 @@ def test_a_file_and_the_environment_make_one_configuration(
 ) -> None:
     environment.setenv(f"{ENV}IMPACT_AUTH_TOKEN", TOKEN)
     environment.setenv(f"{ENV}END_DATE", "2026-10-01")
-    given = settings({"auth_token": None, "window": "week"})
-    config = from_env(given)
-    assert config["impact"] == {**given["impact"], "auth_token": TOKEN}
+    file = settings({"auth_token": None, "window": "week"})
+    config = from_env(file)
+    assert given(config, "impact") == {**file["impact"], "auth_token": TOKEN}
     assert (config["start_date"], config["end_date"]) == ("2026-09-10", "2026-10-01")
-    assert "auth_token" not in given["impact"], "what was given is not changed"
+    assert "auth_token" not in file["impact"], "the file's own settings are unchanged"
 
 
 def test_without_config_env_the_environment_is_not_read(
@@ -519,3 +533,22 @@ def test_a_report_may_be_named_by_a_glob_sign_of_its_own(
     sandbox.impact.add(Report("sales[1]", "Sales", [Attribute("Id")], rows=lambda *_: []))
     run = run_with(sandbox, clock, reports=["sales[1]"]).ok()
     assert "sales_1_" in run.streams
+
+
+# Defaults
+
+
+def test_a_default_is_filled_in_from_the_schema(clock: FakeClock) -> None:
+    config = settings({"report_options": {"sales": {"window": "day"}}})
+    tap = TapAffiliateReports(config=config, clock=clock, setup_mapper=False)
+    impact = tap.config["impact"]
+    assert (impact["max_exports"], impact["lookback_days"], impact["api_version"]) == (90, 60, "16")
+    assert impact["report_options"] == {"sales": {"window": "day", "mode": "export"}}
+    assert (tap.config["on_quota"], tap.config["use_singer_decimal"]) == ("fail", False)
+    assert "max_exports" not in config["impact"]
+
+
+def test_a_default_configures_no_source(clock: FakeClock) -> None:
+    tap = TapAffiliateReports(config=settings(), clock=clock, setup_mapper=False)
+    assert not {"hienergy", "instal"} & tap.config.keys()
+    assert [source.name for source in tap.sources] == ["impact"]

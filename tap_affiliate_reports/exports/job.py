@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
+from tap_affiliate_reports.errors import Rejected
 from tap_affiliate_reports.formats import ResultFormat
 from tap_affiliate_reports.http import NotReady
 
@@ -66,42 +68,43 @@ class ExportJob:
     has_file: bool = True
 
 
-class ExportSource(Protocol):
-    """A vendor's dialect of the export flow; it never sleeps and never loops.
+class ExportSource(ABC):
+    """A network's dialect of the export flow; it never sleeps and never loops.
 
-    Every verb may raise an ApiError; NotFound means that the job, or its file, is gone. `replays`
+    Every method may raise an ApiError; NotFound means that the job, or its file, is gone. `replays`
     says whether a finished or failed job can be run again.
     """
 
-    replays: bool
+    replays: ClassVar[bool] = False
 
+    @abstractmethod
     def server_now(self) -> datetime:
-        """Return the present moment by the service's clock."""
-        ...
+        """Return the present time by the service's clock."""
 
+    @abstractmethod
     def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
-        """Ask for an export; the service may answer with an old job for the same request.
+        """Request an export; the service may answer with an old job for the same request.
 
-        Before the request is sent again after a fault, `spend_again` is asked whether it may be.
+        The request is sent again after a fault only if `spend_again` returns true.
         """
-        ...
 
+    @abstractmethod
     def poll(self, job_id: str) -> ExportJob:
-        """Return the job as it is now."""
-        ...
+        """Return the present state of a job."""
 
-    def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:
-        """Return by id those of the jobs that one look at a list shows, as they are now."""
-        ...
+    def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:  # noqa: ARG002
+        """Return by id those of the jobs that one list request shows; the rest is polled."""
+        return {}
 
     def replay(self, job_id: str) -> ExportJob:
-        """Have a job run again; the answer may name another id. Forbidden where refused."""
-        ...
+        """Run a job again; the answer may name another id. Raises Forbidden if refused."""
+        msg = f"job {job_id} can't be run again"
+        raise Rejected(msg)
 
+    @abstractmethod
     def download(self, request: ExportRequest, job: ExportJob, target: Path) -> NotReady | None:
         """Store a finished job's file in `target`, unless the service says it is not done."""
-        ...
 
+    @abstractmethod
     def format_of(self, request: ExportRequest) -> ResultFormat:
-        """Return how the files of a request are read."""
-        ...
+        """Return the format of the files of a request."""

@@ -1,4 +1,4 @@
-"""Pauses between attempts, and the rate-limit headers."""
+"""Pauses between attempts, and the headers that ask for one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tap_affiliate_reports.http.service_clock import MAX_OFFSET, http_date
 ATTEMPTS = 6
 BACKOFF_BASE = 1.0
 BACKOFF_CAP = 60.0
-LIMIT_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
 RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
 
 
@@ -46,8 +45,3 @@ def _seconds_until(moment: float, headers: Mapping[str, str], now: datetime) -> 
         # The service's clock is wrong, but its Date header is wrong by the same amount.
         here = date.timestamp()
     return max(0.0, moment - here)
-
-
-def remaining(headers: Mapping[str, str]) -> str:
-    """Return how many requests to this endpoint the limit still allows; "" if no header says."""
-    return next((headers[name] for name in LIMIT_HEADERS if name in headers), "")

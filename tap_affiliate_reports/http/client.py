@@ -24,7 +24,7 @@ from tap_affiliate_reports.errors import (
 )
 from tap_affiliate_reports.http import bodies
 from tap_affiliate_reports.http.backoff import ATTEMPTS, requested_pause
-from tap_affiliate_reports.http.documents import decode, is_error_document, service_message
+from tap_affiliate_reports.http.documents import ErrorFormat, decode, without_tags
 from tap_affiliate_reports.http.proxies import proxy_secrets
 from tap_affiliate_reports.http.quiet import silence_urllib3
 from tap_affiliate_reports.http.redaction import Redaction
@@ -69,6 +69,7 @@ class ApiClient:
     clock: Clock
     secrets: tuple[str, ...] = field(default=(), repr=False)
     max_wait_seconds: float = 300.0
+    error_format: ErrorFormat = field(default_factory=ErrorFormat)
     timeouts: Timeouts = field(default_factory=Timeouts)
     random_unit: Callable[[], float] = random.random
     _service_clock: ServiceClock = field(init=False, repr=False)
@@ -187,7 +188,7 @@ class ApiClient:
             encoding = self.safe_message(encoding)
             msg = f"{what}: the response has the Content-Encoding {encoding}, {NOT_REQUESTED}"
             return Retryable(msg)
-        message = self.safe_message(service_message(None, text))
+        message = self.safe_message(without_tags(text))
         return Retryable(f"{what}: the response is not JSON: {message}")
 
     def _refuse_file(self, what: str, response: requests.Response, *, is_link: bool) -> NoReturn:
@@ -207,9 +208,9 @@ class ApiClient:
     def _check(self, what: str, response: requests.Response, document: Any, text: str) -> None:
         """Raise the error of a response that has an error status or an error document."""
         status = response.status_code
-        if status < 300 and not is_error_document(document):
+        if status < 300 and not self.error_format.is_error(document):
             return
-        message = self.safe_message(service_message(document, text))
+        message = self.safe_message(self.error_format.message(document) or without_tags(text))
         line = f"{what}: HTTP {status}" + (f": {message}" if message else "")
         if status == 401:
             raise Unauthorized(f"{line}. The service rejected the credentials: check them")

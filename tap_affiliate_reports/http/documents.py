@@ -1,8 +1,10 @@
-"""JSON documents of a service: exact numbers, errors and their messages."""
+"""JSON documents of a service: exact numbers, and how it reports an error."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -28,34 +30,30 @@ def decode(text: str) -> Any:
         return None
 
 
-def service_message(document: Any, text: str) -> str:
-    """Return the message of an error document, or the text of an HTML page without its tags."""
-    if isinstance(document, dict):
-        nested = document.get("error")
-        if isinstance(nested, dict):
-            document = {"Message": nested.get("message"), "Errors": nested.get("code")}
-        messages = [str(document.get("Message") or document.get("message") or "")]
-        errors = document.get("Errors")
-        messages.extend(
-            f"{error.get('Field', '')}: {error.get('Message', '')}".strip(": ")
-            for error in (errors if isinstance(errors, list) else [])
-            if isinstance(error, dict)
-        )
-        joined = "; ".join(filter(None, messages))
-        if joined:
-            return joined
+def message_of(document: Any) -> str:
+    """Return the `message` of a JSON error document; "" without one."""
+    if not isinstance(document, dict):
+        return ""
+    return str(document.get("Message") or document.get("message") or "")
+
+
+@dataclass(frozen=True)
+class ErrorFormat:
+    """How one service reports an error in a JSON document.
+
+    `is_error` returns whether a document that came with HTTP 200 is an error, `message` returns
+    the service's own message in an error document, "" without one.
+    """
+
+    is_error: Callable[[Any], bool] = lambda _: False
+    message: Callable[[Any], str] = message_of
+
+
+def without_tags(text: str) -> str:
+    """Return the text of an HTML page; a text without tags is returned unchanged."""
     return re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
 
 
 def one_line(text: str) -> str:
     """Return the text as one line without control characters."""
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
-
-
-def is_error_document(document: Any) -> bool:
-    """Return whether a document is an error, not a job in the state ERROR, which has an Id."""
-    return (
-        isinstance(document, dict)
-        and str(document.get("Status", "")).strip().upper() == "ERROR"
-        and not (document.get("Id") or document.get("QueuedUri"))
-    )

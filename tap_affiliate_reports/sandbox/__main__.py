@@ -1,4 +1,4 @@
-"""Run the sandbox by itself: `python -m tap_affiliate_reports.sandbox --port 8765`."""
+"""Run the sandbox alone: `python -m tap_affiliate_reports.sandbox --port 8765`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tap_affiliate_reports.sandbox.sandbox import Sandbox
 
 
 def main() -> None:
-    """Serve until Ctrl-C; the first lines on stdout say where and with which credentials."""
+    """Serve until Ctrl-C; the first lines on stdout are the settings that reach the services."""
     parser = argparse.ArgumentParser(
         prog="python -m tap_affiliate_reports.sandbox",
         description="A fake of the reporting services on 127.0.0.1; all data is invented.",
@@ -23,16 +23,9 @@ def main() -> None:
     parser.add_argument("--timezone", default="America/New_York", help="the account's zone")
     options = vars(parser.parse_args())
     with Sandbox(**options) as sandbox:
-        settings = {
-            "impact.api_url": sandbox.base_url("impact"),
-            "impact.account_sid": sandbox.impact.account_sid,
-            "impact.auth_token": sandbox.impact.auth_token,
-            "hienergy.api_url": sandbox.base_url("hienergy"),
-            "hienergy.api_key": sandbox.hienergy.api_key,
-            "instal.api_url": sandbox.base_url("instal"),
-            "instal.auth_token": sandbox.instal.auth_token,
-        }
-        sys.stdout.writelines(f"{name:<20}{value}\n" for name, value in settings.items())
+        for name, service in sandbox.services.items():
+            settings = {f"{name}.{key}": value for key, value in service.settings.items()}
+            sys.stdout.writelines(f"{key:<20}{value}\n" for key, value in settings.items())
         sys.stdout.flush()
         try:
             threading.Event().wait()

@@ -1,7 +1,7 @@
 """Scripted faults: what goes wrong, on which request, how often.
 
-An action takes the way to make the real answer and gives the answer that is sent instead. Where
-`handled` is true the real answer is made first (a job is scheduled, say) and then lost.
+An action accepts a function that creates the real answer and returns the answer that is sent
+instead. With `handled` the real answer is created first (a job is scheduled, for example) and lost.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from tap_affiliate_reports.sandbox.message import LoggedRequest, Response
+from tap_affiliate_reports.sandbox.registry import SERVICES
 
 Action = Callable[[Callable[[], Response]], Response]
 
 STEPS = {
-    "hienergy list": "^GET /api/v1/exports$",
-    "hienergy create": "^POST /api/v1/exports$",
-    "hienergy read": "^GET /api/v1/exports/[^/?]+$",
-    "instal post": "^POST /advertiser/api/v1/reports/exports/$",
-    "instal poll": "^GET /advertiser/api/v1/reports/exports/[^/?]+$",
-    "instal file": "^GET /advertiser/api/v1/reports/exports/[^/?]+/file$",
+    **{
+        f"{name} {step}": expression
+        for name, service in SERVICES.items()
+        for step, expression in service.STEPS.items()
+    },
     "storage": "^GET /storage/",
 }
-"""Names for the steps of an export, to be given to `Faults.add` in place of an expression."""
+"""Names for the steps of an export, accepted by `Faults.add` in place of an expression."""
 
 
 @dataclass

@@ -8,15 +8,12 @@ from types import TracebackType
 from typing import Any
 
 from tap_affiliate_reports.sandbox.data import ROWS_PER_DAY, Account
-from tap_affiliate_reports.sandbox.hienergy import HiEnergySandbox
-from tap_affiliate_reports.sandbox.impact import ImpactSandbox, Job, invented_reports
-from tap_affiliate_reports.sandbox.instal import InstalSandbox
+from tap_affiliate_reports.sandbox.registry import SERVICES
 from tap_affiliate_reports.sandbox.server import Origin, Recorder
+from tap_affiliate_reports.sandbox.service import Setup
 from tap_affiliate_reports.sandbox.storage import Storage
 
 JOB_SECONDS = 0.2
-PATHS = {"impact": "", "hienergy": "/api/v1", "instal": "/advertiser/api/v1/reports/exports/"}
-"""The path of each service's base URL, by its key in the tap's settings."""
 
 
 def _real_now() -> datetime:
@@ -28,8 +25,9 @@ class Sandbox(Recorder):
 
     All time comes from `now` (aware datetimes); `port` 0 is any free one. `url` and `storage_url`
     are the two origins, without a slash at the end. `timezone` is the account's, `rows_per_day`
-    its mean number of actions a day. `job_seconds` is for all three services; told of each job, it
-    is for impact.com's alone.
+    its mean number of actions a day. `job_seconds` is how long an export takes; a function of a
+    job is for impact.com alone, as are `account_sid` and `auth_token`. Each service is an
+    attribute by its key in the tap's settings, such as `sandbox.impact`.
     """
 
     def __init__(
@@ -39,7 +37,7 @@ class Sandbox(Recorder):
         *,
         account_sid: str = "IRsandbox",
         auth_token: str = "sandbox-token",  # noqa: S107 - the invented account's, no secret
-        job_seconds: float | Callable[[Job], float] = JOB_SECONDS,
+        job_seconds: float | Callable[[Any], float] = JOB_SECONDS,
         exports_per_day: int = 100,
         timezone: str = "America/New_York",
         rows_per_day: int = ROWS_PER_DAY,
@@ -48,22 +46,18 @@ class Sandbox(Recorder):
         self.port = port
         self.storage = Storage(now)
         self.account = Account(timezone, rows_per_day)
-        self.impact = ImpactSandbox(
+        setup = Setup(
             now,
             self.storage,
-            account_sid=account_sid,
-            auth_token=auth_token,
-            job_seconds=job_seconds,
-            exports_per_day=exports_per_day,
-            timezone=timezone,
+            self.account,
+            job_seconds,
+            JOB_SECONDS,
+            exports_per_day,
+            rows_per_day,
+            timezone,
         )
-        seconds = JOB_SECONDS if callable(job_seconds) else job_seconds
-        self.hienergy = HiEnergySandbox(now, self.storage, self.account, job_seconds=seconds)
-        self.instal = InstalSandbox(
-            now, self.storage, job_seconds=seconds, rows_per_day=rows_per_day
-        )
-        for report in invented_reports(self.account):
-            self.impact.add(report)
+        self.services = {name: service.create(setup) for name, service in SERVICES.items()}
+        self.admit("impact", {"account_sid": account_sid, "auth_token": auth_token})
         self.url = ""
         self.storage_url = ""
         self._origins: list[Origin] = []
@@ -71,26 +65,29 @@ class Sandbox(Recorder):
     def start(self) -> Sandbox:
         """Listen; jobs and counters of an earlier start are kept."""
         if not self._origins:
-            api = Origin("api", self.port, self, [self.impact, self.hienergy, self.instal])
+            api = Origin("api", self.port, self, list(self.services.values()))
             storage = Origin("storage", 0, self, [self.storage])
             self._origins = [api, storage]
-            self.url = self.hienergy.url = self.instal.url = api.url
+            self.url = api.url
+            for service in self.services.values():
+                service.url = api.url
             self.storage_url = self.storage.url = storage.url
         return self
 
+    def __getattr__(self, name: str) -> Any:
+        # Only for names that are no attribute: each service by its key.
+        try:
+            return self.__dict__["services"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
     def base_url(self, name: str) -> str:
-        """Return the base URL of "impact", "hienergy" or "instal"."""
-        return f"{self.url}{PATHS[name]}"
+        """Return the base URL of a service."""
+        return f"{self.url}{self.services[name].path}"
 
     def admit(self, name: str, settings: Mapping[str, Any]) -> None:
-        """Take the credentials in a source's settings for good ones."""
-        if name == "impact":
-            self.impact.account_sid = str(settings["account_sid"])
-            self.impact.auth_token = str(settings["auth_token"])
-        elif name == "hienergy":
-            self.hienergy.api_key = str(settings["api_key"])
-        else:
-            self.instal.auth_token = str(settings["auth_token"])
+        """Make a service accept the credentials in its network's settings."""
+        self.services[name].admit(settings)
 
     def stop(self) -> None:
         """Stop listening and end every open connection."""

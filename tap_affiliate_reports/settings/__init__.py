@@ -1,37 +1,8 @@
-"""The settings: their table, how they are given, what is refused."""
+"""The settings: what every network shares, how values are read, and what is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
-
-from tap_affiliate_reports.settings.checks import check, parse_day, parse_reload, parse_zone
 from tap_affiliate_reports.settings.environment import complete
-from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, SANDBOX
+from tap_affiliate_reports.settings.values import parse_day, parse_reload, parse_zone
 
-__all__ = [
-    "CONFIG_SCHEMA",
-    "SANDBOX",
-    "ReportOptions",
-    "check",
-    "complete",
-    "parse_day",
-    "parse_reload",
-    "parse_zone",
-]
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """What holds for one report: its own options, else its source's settings.
-
-    `interval` is the time that a row stands for, "" where that can't be chosen.
-    """
-
-    window: str | None = None
-    lookback: timedelta = timedelta(days=60)
-    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    primary_keys: tuple[str, ...] = ()
-    mode: str = "export"
-    interval: str = ""
+__all__ = ["complete", "parse_day", "parse_reload", "parse_zone"]

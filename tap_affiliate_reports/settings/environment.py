@@ -1,4 +1,4 @@
-"""The settings as they are given: nulls left out, environment names, numbers as text."""
+"""Read the settings from a configuration and from the environment, whose values are text."""
 
 from __future__ import annotations
 
@@ -6,50 +6,54 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from tap_affiliate_reports.errors import SettingsError
-from tap_affiliate_reports.settings.table import CONFIG_SCHEMA, SOURCES
 
 PREFIX = "TAP_AFFILIATE_REPORTS_"
 
 
 def complete(
-    config: MutableMapping[str, Any], known: Mapping[str, Any], *, from_environment: bool
+    config: MutableMapping[str, Any],
+    properties: Mapping[str, Any],
+    sources: Collection[str],
+    *,
+    from_environment: bool,
 ) -> dict[str, Any]:
-    """Return the configuration without nulls, completed by nested environment names.
+    """Return the configuration without nulls, completed from the environment if requested.
 
-    `known` has the schema of each setting, the framework's own among them.
+    `properties` are the JSON schemas of all settings, the framework's included; `sources` names
+    the settings that are a network's object, whose own settings have variables too.
     """
     result: dict[str, Any] = {}
     for key, value in config.items():
         if value is None:
             continue
-        result[key] = _without_nulls(value) if key in SOURCES else value
+        result[key] = _without_nulls(value) if key in sources else value
     if from_environment:
-        for path, value in _environment(known):
+        for path, value in _environment(properties, sources):
             target = result
             for part in path[:-1]:
                 target = target.setdefault(part, {})
             if isinstance(target, dict):
                 target[path[-1]] = value
-    for key in SOURCES:
+    for key in sources:
         if result.get(key) == {}:
             del result[key]
         elif isinstance(result.get(key), dict):
-            result[key] = _numbers(result[key], CONFIG_SCHEMA["properties"][key]["properties"])
+            result[key] = _numbers(result[key], properties[key]["properties"])
     return result
 
 
 def _numbers(own: dict[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a source's settings with numbers read that came as text, as Meltano may give them."""
+    """Return a network's settings with numeric text parsed: Meltano may pass numbers as text."""
     read = dict(own)
     for name, value in own.items():
         kinds = properties.get(name, {}).get("type", [])
         for kind in ("integer", "number"):
             if isinstance(value, str) and kind in kinds and "string" not in kinds:
-                with contextlib.suppress(ValueError):  # refused by name when it is checked
+                with contextlib.suppress(ValueError):  # the check of the settings refuses it
                     read[name] = _PARSERS[kind](value)
     return read
 
@@ -60,9 +64,11 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _environment(known: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, schema in known.items():
-        nested = schema.get("properties", {}) if name in SOURCES else {}
+def _environment(
+    properties: Mapping[str, Any], sources: Collection[str]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, schema in properties.items():
+        nested = schema.get("properties", {}) if name in sources else {}
         if not nested:
             nested = {"": schema}
         for key, property_schema in nested.items():

@@ -1,24 +1,27 @@
-"""What a source offers to the tap: lists that are read at once, and reports made by exports."""
+"""The contract of a network: its settings, its lists, and the reports and files of its exports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
-from typing import Any, Protocol
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any, ClassVar
 
-from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource
+from singer_sdk import typing as th
+
+from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.errors import TapError, UnknownJobState
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.schema import Column
-from tap_affiliate_reports.settings import ReportOptions
 
 
 @dataclass(frozen=True)
 class ListSpec:
     """A stream that is one list of the API.
 
-    `records` takes the bookmark, None before the first sync, and yields all records to emit.
+    `records` accepts the bookmark, None before the first sync, and yields all records to emit.
     """
 
     name: str
@@ -29,12 +32,28 @@ class ListSpec:
 
 
 @dataclass(frozen=True)
-class ReportSpec:
-    """A report that is a stream: its id, the stream's name, and how it is to be loaded.
+class ReportOptions:
+    """The options of one report: its own, else those of its network.
 
-    `columns` and `has_dates` take the id and may ask the service, once. `allowed` is false where
-    the settings name other reports. A file whose header has fewer than `least_columns` of them is
-    none of this report.
+    `window` None is `month`, or a snapshot for a report without dates. `window_settings` are
+    settings of the network alone that define a window, by their name in the state's fingerprint.
+    """
+
+    lookback: timedelta
+    window: str | None = None
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    primary_keys: tuple[str, ...] = ()
+    mode: str = "export"
+    window_settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """A report that is a stream: its id, the stream's name, and how it is loaded.
+
+    `columns` and `has_dates` accept the id and may send a request, once. `allowed` is false where
+    the settings name other reports. A file whose header has fewer than `least_columns` of the
+    columns is refused.
     """
 
     id: str
@@ -50,8 +69,8 @@ class ReportSpec:
 class FinishedExports:
     """The finished exports of one kind, oldest first.
 
-    `waiting` is when others were finished that can't be loaded yet; `parts` are the finished parts
-    of a whole, by its id; `problems` say what else could not be understood.
+    `waiting` holds when other exports were finished that can't be loaded yet; `parts` are the
+    finished parts of a parent, by its id; `problems` are the exports that could not be read.
     """
 
     jobs: list[ExportJob] = field(default_factory=list)
@@ -62,10 +81,10 @@ class FinishedExports:
 
 @dataclass(frozen=True)
 class FileSpec:
-    """A stream of the rows of finished exports, whoever asked for them.
+    """A stream of the rows of finished exports, whoever requested them.
 
-    `finished` takes the moment from which none may be missing; None for whatever is listed.
-    `create` is asked for in each sync.
+    `finished` accepts the time from which no export may be missing; None returns whatever is
+    listed. `create` is requested in each sync.
     """
 
     name: str
@@ -75,75 +94,98 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class SourcePolicy:
-    """What a source's settings say of all its reports.
+    """The settings of a network that hold for all of its reports.
 
     `max_age` is how old the file of an unsettled window may be; `programs` is ("",) for all
-    programs in one export; `catalog_decides` says that the settings name no reports; `keeps_jobs`
-    that a job of an earlier run can be asked for. `zone_setting` names the setting that replaces
-    the account's own time zone, "" where it is set or the account has none.
+    programs in one export; `catalog_decides` means that the settings name no reports;
+    `keeps_jobs` that a job of an earlier run can be polled. `zone_setting` names the setting that
+    replaces the account's own time zone, "" where it is set or the account has none.
     """
 
     limits: Limits
-    max_age: timedelta = timedelta(hours=20)
+    max_age: timedelta = timedelta(0)
     programs: tuple[str, ...] = ("",)
     catalog_decides: bool = False
     keeps_jobs: bool = True
     zone_setting: str = ""
 
 
-def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None) -> Limits:
-    """Return the limits that every source's settings have."""
+def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None = None) -> Limits:
+    """Return the limits of the export queue; `max_exports` None is no limit."""
     return Limits(
         max_exports=max_exports,
-        max_concurrent_jobs=int(settings.get("max_concurrent_jobs", 5)),
-        poll_interval=float(settings.get("poll_interval_seconds", 2)),
-        job_timeout=float(settings.get("job_timeout_seconds", 5400)),
+        max_concurrent_jobs=int(settings["max_concurrent_jobs"]),
+        poll_interval=float(settings["poll_interval_seconds"]),
+        job_timeout=float(settings["job_timeout_seconds"]),
     )
 
 
+def job_state(
+    states: Mapping[str, JobState], word: str, job: str, safe_message: Callable[[str], str]
+) -> JobState:
+    """Return the state that a service's word stands for; raises UnknownJobState for another."""
+    state = states.get(word.strip().upper())
+    if state is None:
+        msg = f"{job}: unknown state {safe_message(word)!r}; known are {', '.join(states)}"
+        raise UnknownJobState(msg)
+    return state
+
+
 def account_label(settings: Mapping[str, Any]) -> str:
-    """Return the value of `_account` for a source without an account id; a blank is not set."""
+    """Return `_account` of a network without account ids: the setting `account`, unless blank."""
     label = str(settings.get("account", ""))
     return label if label.strip() else "default"
 
 
-class Source(Protocol):
-    """One configured system; `name` is its settings key, `account` the value of `_account`.
+class Source(ABC):
+    """One configured network.
 
-    `old_account` is what version 0.1.0 put into `_account`.
+    `name` is its key in the settings, `account` the value of `_account`, `old_account` the value
+    that version 0.1.0 wrote. `settings` have the defaults of the schema filled in, and `start` is
+    the first day to load.
     """
 
-    name: str
+    name: ClassVar[str]
+    DESCRIPTION: ClassVar[str]
+    SETTINGS: ClassVar[th.ObjectType]
+    REQUIRED: ClassVar[Sequence[str]]
+    """The settings without which the network can't be used; they are sent in headers."""
+
     account: str
     old_account: str
     policy: SourcePolicy
+    exports: ExportSource
+
+    @abstractmethod
+    def __init__(
+        self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
+    ) -> None: ...
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG004
+        """Yield what the JSON schema can't refuse, each line beginning with the setting."""
+        yield from ()
 
     @property
-    def exports(self) -> ExportSource:
-        """The dialect of the export flow."""
-        ...
-
-    @property
+    @abstractmethod
     def zone(self) -> tzinfo:
         """The zone of the account's days."""
-        ...
 
+    @abstractmethod
     def check_credentials(self) -> None:
-        """Raise Unauthorized where the credentials are bad."""
-        ...
+        """Send a cheap request; raises Unauthorized if the service refuses the credentials."""
 
     def lists(self) -> Sequence[ListSpec]:
         """Return the streams that are lists."""
-        ...
+        return ()
 
     def reports(self) -> Sequence[ReportSpec]:
         """Return the reports that can be exported."""
-        ...
+        return ()
 
     def files(self) -> Sequence[FileSpec]:
         """Return the streams of finished exports' rows."""
-        ...
+        return ()
 
-    def prefetch(self, reports: Iterable[ReportSpec]) -> None:
-        """Fetch side by side what the columns of these reports need."""
-        ...
+    def prefetch(self, reports: Iterable[ReportSpec]) -> None:  # noqa: B027
+        """Fetch in parallel what the columns of these reports need."""

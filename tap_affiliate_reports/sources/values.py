@@ -1,4 +1,4 @@
-"""Values of an API's JSON documents, which may come as text whatever they are."""
+"""Typed values of an API's JSON documents, any of which may be text."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Document = Mapping[str, Any]
 
 
 def text_of(value: Any) -> str:
-    """Return an API value as text; every one of them may come as a string, "" being none."""
+    """Return an API value as text; "" for null."""
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def is_true(value: Any) -> bool:
-    """Tell whether an API value says true."""
+    """Return whether an API value is true."""
     return text_of(value).strip().lower() in {"true", "1"}
 
 
 def number(value: Any) -> int | None:
-    """Return a whole number; None where there is none."""
+    """Return an integer; None if the value is not one."""
     try:
         return int(_parser(Kind.INTEGER, pendulum.UTC)(text_of(value)))
     except ValueError:
@@ -35,7 +35,7 @@ def number(value: Any) -> int | None:
 
 
 def moment(value: Any, zone: tzinfo) -> datetime | None:
-    """Return a moment in UTC; one without an offset is in the zone."""
+    """Return a time in UTC; None if the value is not one. A time without an offset is in `zone`."""
     try:
         parsed = pendulum.parse(_parser(Kind.DATETIME, zone)(text_of(value)))
     except ValueError:
@@ -44,7 +44,7 @@ def moment(value: Any, zone: tzinfo) -> datetime | None:
 
 
 def without_nul(value: Any) -> Any:
-    """Return a value without U+0000, however deep: no warehouse takes it."""
+    """Return a value without U+0000 at any depth, because no warehouse accepts it."""
     if isinstance(value, str):
         return value.replace("\0", "")
     if isinstance(value, Mapping):
@@ -53,9 +53,9 @@ def without_nul(value: Any) -> Any:
 
 
 def typed(document: Document, columns: Mapping[str, Kind], zone: tzinfo) -> dict[str, Any]:
-    """Return the columns of a document, typed; what does not fit its type goes to `_unparsed`.
+    """Return the columns of a document, typed; a value of another type is null.
 
-    `_unparsed` is JSON text, and there only where it is needed.
+    Such values are in the JSON text `_unparsed`, a column that is absent without them.
     """
     record: dict[str, Any] = {}
     unparsed = {}

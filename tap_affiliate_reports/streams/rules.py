@@ -84,11 +84,11 @@ class ReportRules:
         """Return the settings that define a window."""
         options, policy = self.report.options, self.source.policy
         settings = {
+            **options.window_settings,
             "window": self.size,
             "timezone": zone_name(self.source.zone),
             "program_ids": [program for program in policy.programs if program],
             "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
-            "interval": options.interval,
             "mode": "" if options.mode == "export" else options.mode,
             "primary_keys": list(options.primary_keys),
         }

@@ -10,6 +10,7 @@ import pytest
 from harness import NOW, FakeClock, Run, config_for, discover, sync
 
 from tap_affiliate_reports.sandbox import Attribute, Report, body, status
+from tap_affiliate_reports.sources.impact.lists import NO_ID
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.sandbox import Sandbox
@@ -144,7 +145,7 @@ class TestJobs:
         say_jobs(sandbox, {**JOB, "Id": ""}, JOB)
         run = lists(sandbox, clock, "jobs").ok()
         assert [record["Id"] for record in run.records("jobs")] == ["4711"]
-        assert run.said("without an Id", logging.WARNING)
+        assert run.said(NO_ID % ("jobs", "job"), logging.WARNING)
 
     def test_a_job_without_a_date_of_creation_does_not_stop_the_others(
         self, sandbox: Sandbox, clock: FakeClock
@@ -300,7 +301,7 @@ class TestReports:
         run = lists(sandbox, clock, "reports").ok()
         assert run.schema("reports")["key_properties"] == ["_account", "Id"]
         assert [record["Id"] for record in run.records("reports")] == ["a"]
-        assert run.said("reports: a report without an Id", logging.WARNING)
+        assert run.said(NO_ID % ("reports", "report"), logging.WARNING)
 
     def test_what_does_not_fit_its_type_spoils_nothing(
         self, sandbox: Sandbox, clock: FakeClock

@@ -19,6 +19,7 @@ from tap_affiliate_reports.sandbox.hienergy.export import (
 from tap_affiliate_reports.sandbox.hienergy.exports import ExportBoard
 from tap_affiliate_reports.sandbox.hienergy.invented import FILES
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response, as_json
+from tap_affiliate_reports.sandbox.service import Service, Setup
 from tap_affiliate_reports.sandbox.storage import Storage
 
 
@@ -32,12 +33,20 @@ class _Refused(Exception):
         self.export = export
 
 
-class HiEnergySandbox(ExportBoard):
+class HiEnergySandbox(ExportBoard, Service):
     """The export reports of one account, behind an `X-Api-Key`.
 
     `max_limit` caps the limit of a list, `link_seconds` is how long a download link works,
     `hourly_limit` is told in every answer and enforced where `enforce_limit` says so.
     """
+
+    path = "/api/v1"
+    CREDENTIALS = ("api_key",)
+    STEPS = {  # noqa: RUF012 # declared as a ClassVar by Service
+        "list": "^GET /api/v1/exports$",
+        "create": "^POST /api/v1/exports$",
+        "read": "^GET /api/v1/exports/[^/?]+$",
+    }
 
     def __init__(
         self,
@@ -51,8 +60,6 @@ class HiEnergySandbox(ExportBoard):
         super().__init__(now, account, job_seconds)
         self.storage = storage
         self.api_key = api_key
-        self.url = ""
-
         self.default_limit = 50
         self.max_limit: int | None = None
         self.link_seconds = 900
@@ -61,6 +68,11 @@ class HiEnergySandbox(ExportBoard):
 
         self._hour: datetime | None = None
         self._used = 0
+
+    @classmethod
+    def create(cls, setup: Setup) -> HiEnergySandbox:
+        """Create the user with the exports of the last days."""
+        return cls(setup.now, setup.storage, setup.account, job_seconds=setup.seconds)
 
     def __call__(self, request: LoggedRequest) -> Response | None:
         """Answer, or None for a path this service does not have."""

@@ -57,7 +57,6 @@ class JobBoard:
         self.now = now
         self.zone = zone
         self.account_sid = account_sid
-        self.base = f"/Mediapartners/{account_sid}"
 
         self.job_seconds = job_seconds
         self.limits = Limits(now, zone, exports_per_day)
@@ -73,6 +72,11 @@ class JobBoard:
         self.lock = threading.Lock()
         self._outcomes: deque[tuple[str | None, Outcome]] = deque()
         self._identical: dict[tuple[object, ...], str] = {}
+
+    @property
+    def base(self) -> str:
+        """The path of the account's resources."""
+        return f"/Mediapartners/{self.account_sid}"
 
     @property
     def exports_per_day(self) -> int:

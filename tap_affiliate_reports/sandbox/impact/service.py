@@ -7,11 +7,13 @@ from collections.abc import Callable
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from tap_affiliate_reports.sandbox.impact.catalog import invented_reports
 from tap_affiliate_reports.sandbox.impact.job import Job
 from tap_affiliate_reports.sandbox.impact.jobs import JobBoard, identity
 from tap_affiliate_reports.sandbox.impact.report import Query, Report
 from tap_affiliate_reports.sandbox.impact.wire import Refused, answer, error, page
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
+from tap_affiliate_reports.sandbox.service import Service, Setup
 from tap_affiliate_reports.sandbox.storage import Storage, stored
 
 AS_LABEL = "a label"
@@ -32,7 +34,7 @@ LABELS = {
 QUERY_WORDS = {"START_DATE", "END_DATE", "SUBAID", "ResultFormat", "RQueryIDx", "Page", "PageSize"}
 
 
-class ImpactSandbox(JobBoard):
+class ImpactSandbox(JobBoard, Service):
     """Reports, jobs and quota of one account, behind HTTP Basic.
 
     `timezone` is the account's zone. CompanyInformation answers it as a display label whose GMT
@@ -44,13 +46,15 @@ class ImpactSandbox(JobBoard):
     storage host, "stream" answers with the bytes.
     """
 
+    CREDENTIALS = ("account_sid", "auth_token")
+
     def __init__(
         self,
         now: Clock,
         storage: Storage,
         *,
-        account_sid: str,
-        auth_token: str,
+        account_sid: str = "IRsandbox",
+        auth_token: str = "sandbox-token",  # noqa: S107 - the invented account's, no secret
         job_seconds: float | Callable[[Job], float],
         exports_per_day: int,
         timezone: str,
@@ -73,6 +77,20 @@ class ImpactSandbox(JobBoard):
         self.polls = 0
         self.downloads = 0
         self._runs: dict[tuple[object, ...], list[dict[str, str]]] = {}
+
+    @classmethod
+    def create(cls, setup: Setup) -> ImpactSandbox:
+        """Create the account with its invented reports."""
+        service = cls(
+            setup.now,
+            setup.storage,
+            job_seconds=setup.job_seconds,
+            exports_per_day=setup.quota,
+            timezone=setup.timezone,
+        )
+        for report in invented_reports(setup.account):
+            service.add(report)
+        return service
 
     def add(self, report: Report) -> Report:
         """Add a report, or replace the one of its id (its name, where it has no id)."""

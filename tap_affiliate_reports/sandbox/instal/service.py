@@ -16,6 +16,7 @@ from tap_affiliate_reports.sandbox.data import NO_ESCAPE
 from tap_affiliate_reports.sandbox.instal.rows import COLUMNS, INTERVALS, Advertiser, Row
 from tap_affiliate_reports.sandbox.instal.task import PENDING, SUCCESS, Query, Task
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response, as_json
+from tap_affiliate_reports.sandbox.service import Service, Setup
 from tap_affiliate_reports.sandbox.storage import Storage
 
 BASE = "/advertiser/api/v1/reports/exports/"
@@ -26,7 +27,7 @@ class _Refused(Exception):
     """Raised where a request asks for what there is not."""
 
 
-class InstalSandbox:
+class InstalSandbox(Service):
     """The export tasks of one advertiser, behind a token.
 
     `links_on_api` makes download links of the API's own origin, which need the token. `running`
@@ -34,6 +35,14 @@ class InstalSandbox:
     the names in it, `csv_header` False leaves it out whatever is asked for, and `raw` overrides
     the whole file.
     """
+
+    path = BASE
+    CREDENTIALS = ("auth_token",)
+    STEPS = {  # noqa: RUF012 # declared as a ClassVar by Service
+        "post": f"^POST {BASE}$",
+        "poll": f"^GET {BASE}[^/?]+$",
+        "file": f"^GET {BASE}[^/?]+/file$",
+    }
 
     def __init__(
         self,
@@ -49,7 +58,6 @@ class InstalSandbox:
         self.auth_token = auth_token
         self.job_seconds = job_seconds
         self.advertiser = Advertiser(rows_per_day)
-        self.url = ""
 
         self.links_on_api = False
         self.link_seconds: float = 60
@@ -65,6 +73,16 @@ class InstalSandbox:
         self._lock = threading.Lock()
         self._set: dict[date, list[Row]] = {}
         self._outcomes: deque[tuple[str, str | None]] = deque()
+
+    @classmethod
+    def create(cls, setup: Setup) -> InstalSandbox:
+        """Create the advertiser with its invented rows."""
+        return cls(
+            setup.now,
+            setup.storage,
+            job_seconds=setup.seconds,
+            rows_per_day=setup.rows_per_day,
+        )
 
     def set_rows(self, day: date, rows: Iterable[Mapping[str, str]] | None) -> None:
         """Make these the rows of a day, whatever the interval; None: invented ones again.

@@ -1,9 +1,9 @@
-"""Hi Energy AI: the list of a user's exports, and the rows of those that are finished."""
+"""Hi Energy AI: the list of a user's exports, and the rows of the finished ones."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, tzinfo
 from functools import partial
 from typing import Any
@@ -14,13 +14,13 @@ from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.http import ApiClient, HeaderAuth
 from tap_affiliate_reports.schema import ADDED, Kind, json_text, property_schema
-from tap_affiliate_reports.settings.table import HIENERGY_REPORT_TYPES
-from tap_affiliate_reports.sources.hienergy.api import HiEnergyApi
+from tap_affiliate_reports.sources.hienergy import settings as declared
+from tap_affiliate_reports.sources.hienergy.api import ERRORS, HiEnergyApi
 from tap_affiliate_reports.sources.hienergy.exports import HiEnergyExports
 from tap_affiliate_reports.sources.source import (
     FileSpec,
     ListSpec,
-    ReportSpec,
+    Source,
     SourcePolicy,
     account_label,
     flow_limits,
@@ -30,9 +30,9 @@ from tap_affiliate_reports.state import from_timestamp
 
 logger = logging.getLogger(__name__)
 
-API_URL = "https://app.hienergy.ai/api/v1"
+NO_ID = "exports: skipped an export without a numeric id"
 
-# The link to the file is left out: whoever has it can read the file.
+# The list has a link to each file, which is no column: whoever has the link can read the file.
 EXPORTS = {
     "id": Kind.INTEGER,
     "report_type": Kind.STRING,
@@ -49,7 +49,7 @@ EXPORTS = {
     "started_at": Kind.DATETIME,
     "completed_at": Kind.DATETIME,
     "status_url": Kind.STRING,
-    # A JSON text, because an object without properties is refused by loaders of Parquet and others.
+    # JSON text, because some loaders (Parquet) refuse an object without properties.
     "parameters": Kind.STRING,
 }
 OBJECTS: dict[str, dict[str, Any]] = {
@@ -63,10 +63,13 @@ OBJECTS: dict[str, dict[str, Any]] = {
 }
 
 
-class HiEnergySource:
-    """One user of Hi Energy AI, as the settings describe it."""
+class HiEnergySource(Source):
+    """One user of Hi Energy AI."""
 
     name = "hienergy"
+    DESCRIPTION = "Export reports of Hi Energy AI."
+    SETTINGS = declared.SETTINGS
+    REQUIRED = declared.REQUIRED
 
     def __init__(
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
@@ -75,26 +78,27 @@ class HiEnergySource:
         self.old_account = str(settings.get("account", ""))
         key = str(settings["api_key"])
         client = ApiClient(
-            base_url=str(settings.get("api_url", API_URL)).rstrip("/") + "/",
+            base_url=str(settings["api_url"]).rstrip("/") + "/",
             auth=HeaderAuth("X-Api-Key", key),
             headers={"Accept": "application/json", "User-Agent": user_agent},
             clock=clock,
             secrets=(key,),
-            max_wait_seconds=float(settings.get("max_wait_seconds", 300)),
+            max_wait_seconds=float(settings["max_wait_seconds"]),
+            error_format=ERRORS,
         )
         self.api = HiEnergyApi(client)
         self.exports = HiEnergyExports(self.api)
-        self.policy = SourcePolicy(limits=flow_limits(settings, max_exports=None))
+        self.policy = SourcePolicy(limits=flow_limits(settings))
         self._start = datetime.combine(start, time.min, tzinfo=pendulum.UTC)
-        self._create = settings.get("create", [])
+        self._create = settings.get("create") or ()
 
     @property
     def zone(self) -> tzinfo:
-        """The service's dates are in UTC, and a workbook's are taken so."""
+        """UTC, in which the service writes its dates; those of a workbook are read as UTC too."""
         return pendulum.UTC
 
     def check_credentials(self) -> None:
-        """Read the list; raises Unauthorized where the key is bad."""
+        """Read the list; raises Unauthorized if the service refuses the key."""
         _ = self.api.listing
 
     def lists(self) -> Sequence[ListSpec]:
@@ -110,23 +114,16 @@ class HiEnergySource:
         keys = ("_account", "id")
         return [ListSpec("exports", schema, keys, self._exports, replication_key="updated_at")]
 
-    def reports(self) -> Sequence[ReportSpec]:
-        """There are none: what a file is about is said by whoever made it."""
-        return ()
-
     def files(self) -> Sequence[FileSpec]:
-        """Return one stream for each kind of export."""
+        """Return one stream for each type of export."""
         return [
             FileSpec(
                 kind,
                 partial(self.api.finished, kind),
                 [_request(one) for one in self._create if one["report_type"] == kind],
             )
-            for kind in HIENERGY_REPORT_TYPES
+            for kind in declared.REPORT_TYPES
         ]
-
-    def prefetch(self, reports: Iterable[ReportSpec]) -> None:
-        """There is nothing to fetch."""
 
     def _exports(self, bookmark: str | None) -> Iterator[dict[str, Any]]:
         since = max(self._start, from_timestamp(bookmark)) if bookmark else self._start
@@ -136,7 +133,7 @@ class HiEnergySource:
             record = self._record(export)
             changed = record["updated_at"]
             if record["id"] is None:
-                logger.warning("exports: an export without an id that is a number is left out")
+                logger.warning(NO_ID)
             elif changed is None or from_timestamp(changed) >= since:
                 yield record
 

@@ -1,4 +1,4 @@
-"""The export list of Hi Energy AI: what is finished, what waits, what failed."""
+"""The export list of Hi Energy AI: finished, waiting and failed exports."""
 
 from __future__ import annotations
 
@@ -12,34 +12,44 @@ import pendulum
 
 from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, JobState
-from tap_affiliate_reports.http import ApiClient
-from tap_affiliate_reports.sources.source import FinishedExports
+from tap_affiliate_reports.http import ApiClient, ErrorFormat, message_of
+from tap_affiliate_reports.sources.source import FinishedExports, job_state
 from tap_affiliate_reports.sources.values import Document, is_true, moment, number, text_of
 
-# The vendor's words for an export's state.
+# The service's words for an export's state.
 STATES = {
     "PENDING": JobState.RUNNING,
     "PROCESSING": JobState.RUNNING,
     "COMPLETED": JobState.READY,
     "FAILED": JobState.FAILED,
 }
-# The list has no pages: it is asked for again, longer, until it is shorter than it may be.
+# The list has no pages: the limit is raised until the list is shorter than the limit.
 FIRST_LIMIT = 500
+NO_DATE = "export %s is completed but has no valid date"
 
 logger = logging.getLogger(__name__)
 
 
+def _error_message(document: Any) -> str:
+    nested = document.get("error") if isinstance(document, dict) else None
+    return message_of(nested if isinstance(nested, dict) else document)
+
+
+# The service wraps an error: {"error": {"code": ..., "message": ..., "request_id": ...}}.
+ERRORS = ErrorFormat(message=_error_message)
+
+
 @dataclass(frozen=True)
 class Listing:
-    """All exports the service lists, newest first; cut where it gives no more than these."""
+    """All exports that the service lists, newest first; `is_cut` if older ones may be missing."""
 
     exports: list[Document]
     is_cut: bool
 
     def refuse_gap(self, since: datetime) -> None:
-        """Raise Rejected where exports of that time may be missing."""
-        made = [at for export in self.exports if (at := _made_at(export)) is not None]
-        if self.is_cut and min(made, default=since) >= since:
+        """Raise Rejected if exports since that time may be missing."""
+        created = [at for export in self.exports if (at := _created_at(export)) is not None]
+        if self.is_cut and min(created, default=since) >= since:
             msg = (
                 f"GET exports: the service lists no more than {len(self.exports)} exports, and "
                 f"older ones since {since.date()} may be missing. Set a later start_date"
@@ -55,11 +65,11 @@ class HiEnergyApi:
 
     @cached_property
     def listing(self) -> Listing:
-        """The list as it was when it was first needed."""
+        """The list as of its first use in this run."""
         return self.read_list()
 
     def read_list(self) -> Listing:
-        """Read the whole list, however long it is."""
+        """Read the complete list."""
         limit, before = FIRST_LIMIT, -1
         while True:
             exports, meta = self._list(limit)
@@ -68,7 +78,7 @@ class HiEnergyApi:
                 for name in ("count", "limit")
             )
             count = max(len(exports), count or 0)
-            # The service may allow fewer than were asked for, and tells so.
+            # The service may cap the limit, and reports its cap.
             if len(exports) == count < min(limit, allowed or limit):
                 return Listing(exports, is_cut=False)
             if len(exports) <= before:
@@ -88,31 +98,26 @@ class HiEnergyApi:
         return [export for export in exports if isinstance(export, dict)], document.get("meta")
 
     def read(self, export_id: str) -> Document:
-        """Return one export as it is now; raises NotFound where there is none."""
+        """Return the present state of one export; raises NotFound if it does not exist."""
         return self.export_in(self.client.json(f"exports/{export_id}").document)
 
     def export_in(self, document: Any) -> Document:
-        """Return the export that an answer carries, wherever it is attached."""
+        """Return the export in an answer, at any level of it."""
         export = _attached(document)
         if export is None:
-            told = self.client.safe_message(str(document))
-            msg = f"the answer has no export with an id and a status: {told}"
+            shown = self.client.safe_message(str(document))
+            msg = f"the answer has no export with an id and a status: {shown}"
             raise Rejected(msg)
         return export
 
     def job(self, export: Document) -> ExportJob:
-        """Return an export as the flow knows it."""
+        """Return an export as a job of the export flow."""
         export_id, word = text_of(export.get("id")), text_of(export.get("status")).strip()
         if not export_id.isdecimal():
-            msg = (
-                f"an export with the id {self.client.safe_message(export_id)!r}, which is no number"
-            )
+            shown = self.client.safe_message(export_id)
+            msg = f"an export has the id {shown!r}, which is not a number"
             raise Rejected(msg)
-        state = STATES.get(word.upper())
-        if state is None:
-            told = self.client.safe_message(word)
-            msg = f"export {export_id}: unknown state {told!r}; known are {', '.join(STATES)}"
-            raise UnknownJobState(msg)
+        state = job_state(STATES, word, f"export {export_id}", self.client.safe_message)
         progress = export.get("progress")
         ready, total = (
             (number(progress.get(key)) for key in ("parts_ready", "total_parts"))
@@ -132,7 +137,7 @@ class HiEnergyApi:
     def finished(self, report_type: str, since: datetime | None) -> FinishedExports:
         """Return the finished exports of a type that have rows of their own, oldest first.
 
-        Without a moment, what is not listed any more and what failed is nobody's concern.
+        Without `since`, exports that failed or are no longer listed are ignored.
         """
         if since is not None:
             self.listing.refuse_gap(since)
@@ -153,23 +158,22 @@ class HiEnergyApi:
     def _sort(self, export: Document, since: datetime | None, found: FinishedExports) -> None:
         job = self.job(export)
         if job.state is JobState.FAILED and since is not None:
-            self._tell_of_failure(job, export, since)
+            self._log_failure(job, export, since)
         if job.state is not JobState.READY:
             return
         if job.finished_at is None:
-            msg = f"export {job.id} is completed but has no date that can be read"
-            raise Rejected(msg)
+            raise Rejected(NO_DATE % job.id)
         if export.get("parent_report_id"):
             found.parts.setdefault(text_of(export["parent_report_id"]), []).append(job)
             parent = self._parent(export)
-            whole = self.job(parent) if parent else None
-            if whole and whole.state is JobState.RUNNING:
-                # The parent's file will have the rows of its parts.
+            parent_job = self.job(parent) if parent else None
+            if parent_job and parent_job.state is JobState.RUNNING:
+                # The parent's file will contain the rows of its parts.
                 found.waiting.append(job.finished_at)
-                logger.info("export %s waits for its parent %s (%s %%)",
-                            job.id, whole.id, whole.percent)  # fmt: skip
+                logger.info("export %s: waiting for its parent %s (%s %%)",
+                            job.id, parent_job.id, parent_job.percent)  # fmt: skip
                 return
-            if whole and whole.state is JobState.READY and _has_file(parent):
+            if parent_job and parent_job.state is JobState.READY and _has_file(parent):
                 return
         if job.has_file:
             found.jobs.append(job)
@@ -187,7 +191,7 @@ class HiEnergyApi:
                 self._by_id[parent] = None
         return self._by_id[parent]
 
-    def _tell_of_failure(self, job: ExportJob, export: Document, since: datetime) -> None:
+    def _log_failure(self, job: ExportJob, export: Document, since: datetime) -> None:
         at = _finished_at(export)
         if at is None or at >= since:
             logger.warning(
@@ -204,7 +208,7 @@ def _attached(part: Any, depth: int = 4) -> Document | None:
 
 
 def _is_parent(export: Document) -> bool:
-    # Neither is promised, but only parents have a progress.
+    # Neither field is documented as reliable, but only parents have a progress.
     return is_true(export.get("chunked_export")) or bool(export.get("progress"))
 
 
@@ -212,7 +216,7 @@ def _has_file(export: Document | None) -> bool:
     return bool(export and (export.get("download_url") or export.get("filename")))
 
 
-def _made_at(export: Document) -> datetime | None:
+def _created_at(export: Document) -> datetime | None:
     return moment(export.get("created_at"), pendulum.UTC)
 
 

@@ -1,4 +1,4 @@
-"""impact.com: Partner Reports made by jobs, and the account's lists of reports and jobs."""
+"""impact.com: Partner Reports exported by jobs, and the account's lists of reports and jobs."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.http import ApiClient
-from tap_affiliate_reports.settings import ReportOptions
+from tap_affiliate_reports.settings.shared import defaults
+from tap_affiliate_reports.sources.impact import settings as declared
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.impact.errors import ERRORS
 from tap_affiliate_reports.sources.impact.exports import ImpactExports
 from tap_affiliate_reports.sources.impact.lists import ImpactLists
 from tap_affiliate_reports.sources.impact.reports import ImpactReports, stream_name
 from tap_affiliate_reports.sources.source import (
-    FileSpec,
     ListSpec,
+    ReportOptions,
     ReportSpec,
+    Source,
     SourcePolicy,
     flow_limits,
 )
 from tap_affiliate_reports.sources.values import text_of
 
-API_URL = "https://api.impact.com"
-API_VERSION = "16"
 
-
-class ImpactSource:
-    """One account of impact.com, as its settings describe it."""
+class ImpactSource(Source):
+    """One account of impact.com."""
 
     name = "impact"
+    DESCRIPTION = "Partner Reports and jobs of impact.com."
+    SETTINGS = declared.SETTINGS
+    REQUIRED = declared.REQUIRED
+    check = staticmethod(declared.check)
 
     def __init__(
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
@@ -41,24 +45,25 @@ class ImpactSource:
         self.account = self.old_account = str(settings["account_sid"])
         token = str(settings["auth_token"])
         client = ApiClient(
-            base_url=str(settings.get("api_url", API_URL)),
+            base_url=str(settings["api_url"]),
             auth=HTTPBasicAuth(self.account, token),
             headers={
                 "Accept": "application/json",
-                "IR-Version": str(settings.get("api_version", API_VERSION)),
+                "IR-Version": str(settings["api_version"]),
                 "User-Agent": user_agent,
             },
             clock=clock,
             secrets=(token, b64encode(f"{self.account}:{token}".encode()).decode(), self.account),
-            max_wait_seconds=float(settings.get("max_wait_seconds", 300)),
+            max_wait_seconds=float(settings["max_wait_seconds"]),
+            error_format=ERRORS,
         )
-        self.api = ImpactApi(client, self.account, settings.get("timezone", ""))
+        self.api = ImpactApi(client, self.account, settings.get("timezone") or "")
         self.exports = ImpactExports(self.api)
         self._reports = ImpactReports(self.api)
         self._lists = ImpactLists(self.api, self._reports, start)
         self.policy = SourcePolicy(
-            limits=flow_limits(settings, max_exports=int(settings.get("max_exports", 90))),
-            max_age=timedelta(hours=float(settings.get("result_max_age_hours", 20))),
+            limits=flow_limits(settings, max_exports=int(settings["max_exports"])),
+            max_age=timedelta(hours=float(settings["result_max_age_hours"])),
             programs=tuple(
                 dict.fromkeys(str(one).strip() for one in settings.get("program_ids") or ("",))
             ),
@@ -72,7 +77,7 @@ class ImpactSource:
         return self.api.zone
 
     def check_credentials(self) -> None:
-        """Ask for something cheap; raises Unauthorized where the credentials are bad."""
+        """List the reports; raises Unauthorized if the service refuses the credentials."""
         _ = self._reports.listed
 
     def lists(self) -> Sequence[ListSpec]:
@@ -80,7 +85,7 @@ class ImpactSource:
         return self._lists.specs()
 
     def reports(self) -> Sequence[ReportSpec]:
-        """Return the reports that can be exported; refuses settings that name others."""
+        """Return the exportable reports; raises SettingsError if a setting names another one."""
         named = self._reports.named(self.settings)
         return [
             ReportSpec(
@@ -94,24 +99,21 @@ class ImpactSource:
             for report in self._reports.exportable
         ]
 
-    def files(self) -> Sequence[FileSpec]:
-        """There are none: what others exported names neither its report nor its days."""
-        return ()
-
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:
-        """Fetch what the columns of these reports need, side by side."""
+        """Fetch the MetaData of these reports in parallel."""
         self._reports.prefetch(report.id for report in reports)
 
     def _options(self, report: str) -> ReportOptions:
-        own = self.settings.get("report_options", {}).get(report, {})
-        days = own.get("lookback_days", self.settings.get("lookback_days", 60))
+        given = (self.settings.get("report_options") or {}).get(report) or {}
+        own = {**defaults(declared.REPORT_OPTIONS), **given}
+        days = own.get("lookback_days", self.settings["lookback_days"])
         return ReportOptions(
             window=own.get("window") or self.settings.get("window"),
             lookback=timedelta(days=int(days)),
             filters={
                 name: tuple(map(text_of, value if isinstance(value, list) else [value]))
-                for name, value in own.get("filters", {}).items()
+                for name, value in (own.get("filters") or {}).items()
             },
-            primary_keys=tuple(own.get("primary_keys", ())),
-            mode=own.get("mode", "export"),
+            primary_keys=tuple(own.get("primary_keys") or ()),
+            mode=own["mode"],
         )

@@ -1,4 +1,4 @@
-"""The account's corner of impact.com's API: paths, pages, plain values, the zone of its days."""
+"""The account's part of impact.com's API: paths, pages, and the zone of its days."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class ImpactApi:
-    """One account's endpoints; `zone_name` is the zone set by the user, "" for the account's."""
+    """One account's endpoints; `zone_name` is the setting `timezone`, "" for the account's zone."""
 
     client: ApiClient
     account: str
@@ -45,10 +45,10 @@ class ImpactApi:
         if_cut: str = "",
         attempts: int = ATTEMPTS,
     ) -> Iterator[list[Any]]:
-        """Yield the items of a list page by page, following the links where there are any.
+        """Yield the items of a list page by page, following the links to next pages.
 
-        With `if_cut`, which says what to do then, a list with another number of items than its
-        envelope says is refused.
+        With `if_cut`, the advice of the error, raise Rejected for a list whose number of items is
+        not the total of its envelope.
         """
         url, seen = self.client.url(path), {""}
         before: list[Any] = []
@@ -56,19 +56,19 @@ class ImpactApi:
         while url:
             where = f"GET {self.client.redact(url)}"
             if url in seen:
-                msg = f"{where}: the list leads back to a page of it"
+                msg = f"{where}: the list links to a page that was already read"
                 raise Rejected(msg)
             seen.add(url)
             document = self.client.json(url, params, attempts=attempts).document
             params = None
-            # A bare array in place of an envelope is known from a sister API.
+            # A sister API answers with a bare array in place of the envelope.
             envelope = document if isinstance(document, dict) else {key: document}
             items = envelope.get(key, [] if "@total" in envelope else None)
             if not isinstance(items, list):
                 msg = f"{where}: the answer has no list of {key}"
                 raise Rejected(msg)
             if items and items == before:
-                msg = f"{where}: the list repeats its page for ever"
+                msg = f"{where}: the list repeats the same page"
                 raise Rejected(msg)
             before, count = items, count + len(items)
             yield items
@@ -76,7 +76,7 @@ class ImpactApi:
             url = self.client.url(link, page=url) if link else ""
         total = number(envelope.get("@total"))
         if if_cut and total is not None and count != total:
-            msg = f"{where}: {count} of {total} {key} were given: {if_cut}"
+            msg = f"{where}: the list has {count} of {total} {key}: {if_cut}"
             raise Rejected(msg)
 
     @cached_property
@@ -87,7 +87,7 @@ class ImpactApi:
             return parse_zone("impact.timezone", self.zone_name)
         try:
             company = self.client.json(self.path("CompanyInformation")).document
-        except (Forbidden, NotFound) as error:  # any other failure may pass, and UTC would not
+        except (Forbidden, NotFound) as error:  # any other failure may be temporary
             return self._no_zone(str(error))
         value = company.get("Timezone") if isinstance(company, dict) else None
         label = self.client.safe_message(text_of(value))

@@ -13,13 +13,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from tap_affiliate_reports.errors import Rejected, UnknownJobState
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
+from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.formats import ResultFormat, csv, records
-from tap_affiliate_reports.http import NotReady, disk, remaining
+from tap_affiliate_reports.http import NotReady, disk
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.source import job_state
 from tap_affiliate_reports.sources.values import moment, number, text_of
 
-# The vendor's words for a job's state. A job in ERROR is not finished: the service runs it again
+# The service's words for a job's state. A job in ERROR is not finished: the service runs it again
 # every 15 minutes, up to five times, and only then sets FAILED.
 STATES = {
     "QUEUED": JobState.RUNNING,
@@ -30,35 +31,36 @@ STATES = {
     "CANCELLED": JobState.FAILED,
 }
 
-# Whether the list of jobs has pages is open; no more of them are read for one look, nor more than
-# the jobs would cost one by one.
+# Pages of the job list to read in one poll, at most. Whether the list has pages is not documented.
 LIST_PAGES = 3
-# Each job can be asked for by itself, so a look is not worth a wait.
-LOOK_ATTEMPTS = 1
+# One attempt is enough, because jobs can be polled individually.
+LIST_ATTEMPTS = 1
+# The headers that report the exports remaining, in the order in which they are trusted.
+REMAINING_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "RateLimit-Remaining")
 # Results are kept for 90 days.
 OLDEST = timedelta(days=90)
-# The synchronous endpoint gives this many rows a page.
+# Rows on a page of the synchronous endpoint.
 RUN_PAGE_ROWS = 20_000
 IF_CUT = "use mode: export"
 
 
 @dataclass
-class ImpactExports:
+class ImpactExports(ExportSource):
     """Schedules, polls, replays and downloads the exports of one account."""
 
     api: ImpactApi
     replays = True
 
     def server_now(self) -> datetime:
-        """Return the present moment by the service's Date headers."""
+        """Return the present time by the service's Date headers."""
         return self.api.client.server_now()
 
     def format_of(self, request: ExportRequest) -> ResultFormat:
-        """CSV from a job, JSON records from the synchronous endpoint."""
+        """Return CSV for a job, JSON records for the synchronous endpoint."""
         return records if request.synchronous else csv
 
     def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
-        """Ask for an export; a synchronous request is ready without a job."""
+        """Request an export; a synchronous request is ready without a job."""
         if request.synchronous:
             return ExportJob("", JobState.READY)
         path = self.api.path("ReportExport", request.report)
@@ -66,7 +68,7 @@ class ImpactExports:
         try:
             reply = self.api.client.json(path, params, may_repeat=spend_again)
         except Rejected as error:
-            msg = f"{error}. If it is the range of days that is refused, set a smaller window"
+            msg = f"{error}. If the service refuses the range of days, set a smaller window"
             raise Rejected(msg) from None
         answer = reply.document
         uri = text_of(answer.get("QueuedUri")) if isinstance(answer, dict) else ""
@@ -74,20 +76,20 @@ class ImpactExports:
         if job_id in {"", ".", ".."}:
             msg = f"{request.report}: the answer to the export request names no job"
             raise Rejected(msg)
-        # The answer says QUEUED even of a job that was finished long ago.
+        # The answer is QUEUED even for a job that finished long ago.
         return ExportJob(
             job_id,
             JobState.RUNNING,
             word=text_of(answer.get("Status")),
-            exports_left=number(remaining(reply.headers)),
+            exports_left=number(_remaining(reply.headers)),
         )
 
     def poll(self, job_id: str) -> ExportJob:
-        """Ask for a job's state."""
+        """Return the present state of a job."""
         return self._job(self.api.client.json(self.api.path("Jobs", job_id)).document, job_id)
 
     def poll_all(self, jobs: Sequence[ExportJob]) -> Mapping[str, ExportJob]:
-        """Look at the list of jobs, from the day on which the oldest of these was created."""
+        """Return those of the jobs that the list shows, from the creation day of the oldest on."""
         wanted = {job.id for job in jobs}
         now = self.server_now()
         first = min(job.created_at or now for job in jobs)
@@ -97,20 +99,21 @@ class ImpactExports:
             self.api.path("Jobs"),
             "Jobs",
             {"CreatedAfter": since.isoformat()},
-            attempts=LOOK_ATTEMPTS,
+            attempts=LIST_ATTEMPTS,
         )
+        # More pages would cost more requests than polling each job.
         for page in islice(pages, min(LIST_PAGES, len(jobs) - 1)):
             for document in page:
                 job_id = text_of(document.get("Id")) if isinstance(document, dict) else ""
                 if job_id in wanted:
-                    with contextlib.suppress(UnknownJobState):  # told when it is asked for itself
+                    with contextlib.suppress(UnknownJobState):  # raised by its own poll
                         shown[job_id] = self._job(document, job_id)
             if wanted <= shown.keys():
                 break
         return shown
 
     def replay(self, job_id: str) -> ExportJob:
-        """Have a job run again; the reply names the job to follow."""
+        """Run a job again; the answer names the job to poll."""
         path = self.api.path("Jobs", job_id, "Replay")
         document = self.api.client.json(path, method="PUT").document
         if not isinstance(document, dict) or not document.get("Status"):
@@ -128,11 +131,7 @@ class ImpactExports:
 
     def _job(self, document: Any, job_id: str) -> ExportJob:
         word = text_of(document.get("Status")).strip() if isinstance(document, dict) else ""
-        state = STATES.get(word.upper())
-        if state is None:
-            told = self.api.client.safe_message(word)
-            msg = f"job {job_id}: unknown state {told!r}; known are {', '.join(STATES)}"
-            raise UnknownJobState(msg)
+        state = job_state(STATES, word, f"job {job_id}", self.api.client.safe_message)
         return ExportJob(
             id=text_of(document.get("Id")) or job_id,
             state=state,
@@ -153,9 +152,13 @@ class ImpactExports:
         if rows >= RUN_PAGE_ROWS:
             msg = (
                 f"{request.report}: the last page of the synchronous answer is full "
-                f"({rows} rows) and offers no next one, so rows are missing: {IF_CUT}"
+                f"({rows} rows) and has no link to a next one, so rows are missing: {IF_CUT}"
             )
             raise Rejected(msg)
+
+
+def _remaining(headers: Mapping[str, str]) -> str:
+    return next((headers[name] for name in REMAINING_HEADERS if name in headers), "")
 
 
 def _params(request: ExportRequest) -> dict[str, Any]:

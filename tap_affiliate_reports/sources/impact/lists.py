@@ -15,7 +15,7 @@ from tap_affiliate_reports.sources.impact.reports import ImpactReports
 from tap_affiliate_reports.sources.source import ListSpec
 from tap_affiliate_reports.sources.values import Document, text_of, typed
 
-# Jobs change and are replayed for this long after they were made.
+# Jobs change and can be replayed for this long after their creation.
 JOBS_LOOKBACK = timedelta(days=90)
 
 KEYS = ("_account", "Id")
@@ -61,6 +61,8 @@ JOBS = {
     "ResultUri": Kind.STRING,
 }
 
+NO_ID = "%s: skipped a %s without an Id"
+
 logger = logging.getLogger(__name__)
 
 
@@ -74,7 +76,7 @@ def _schema(columns: Mapping[str, Kind], more: Mapping[str, Any]) -> dict[str, A
 
 
 def _list_of(keys: Sequence[str]) -> dict[str, Any]:
-    # The SDK's conformance wants the properties of an object inside a list.
+    # The SDK requires the properties of an object inside a list.
     item = {"type": "object", "properties": {key: {"type": ["string", "null"]} for key in keys}}
     return {"type": ["array", "null"], "items": item}
 
@@ -88,7 +90,7 @@ class ImpactLists:
     start: date
 
     def specs(self) -> list[ListSpec]:
-        """Return the streams, each as a table of facts and what reads it."""
+        """Return the streams with their schemas and keys."""
         nested = {name: _list_of(keys) for name, keys in METADATA_LISTS.items()}
         jobs = _schema(JOBS, {"_unparsed": ADDED["_unparsed"]})
         return [
@@ -104,7 +106,7 @@ class ImpactLists:
             if record["Id"]:
                 yield record
             else:
-                logger.warning("reports: a report without an Id, RunUri or Name is left out")
+                logger.warning(NO_ID, "reports", "report")
 
     def _report_metadata(self, _bookmark: str | None) -> Iterator[dict[str, Any]]:
         self.reports.prefetch(self.reports.exportable)
@@ -112,7 +114,7 @@ class ImpactLists:
             try:
                 document = self.reports.metadata(report)
             except ApiError as error:
-                logger.warning("report_metadata: %s is left out: %s", report, error)
+                logger.warning("report_metadata: skipped %s: %s", report, error)
                 continue
             record = self._typed(document, METADATA) | {"Id": report}
             for name, keys in METADATA_LISTS.items():
@@ -131,7 +133,7 @@ class ImpactLists:
             since = max(self.start, min(date.fromisoformat(bookmark[:10]), recent))
         # Whether the day itself is included is not documented.
         params = {"CreatedAfter": (since - timedelta(days=1)).isoformat()}
-        # All pages first: a list that breaks off must not move the bookmark.
+        # All pages are read first, because a list that fails halfway must not move the bookmark.
         for job in [
             job for page in self.api.pages(self.api.path("Jobs"), "Jobs", params) for job in page
         ]:
@@ -139,7 +141,7 @@ class ImpactLists:
             if record["Id"]:
                 yield {"_unparsed": None, **record}
             else:
-                logger.warning("jobs: a job without an Id is left out")
+                logger.warning(NO_ID, "jobs", "job")
 
     def _typed(self, document: Document, columns: Mapping[str, Kind]) -> dict[str, Any]:
         return {"_account": self.api.account, **typed(document, columns, self.api.zone)}

@@ -1,4 +1,4 @@
-"""The account's reports: which can be exported, what they are called, their columns."""
+"""The account's reports: their ids, stream names and columns."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 
 def report_id(report: Document) -> str:
-    """Return the handle of a listed report, from its links where it has no Id; "" if none."""
-    # The key of report_metadata, so it must be what reports.Id is.
+    """Return the id of a listed report, from its links if it has no Id; "" without both."""
+    # The key of report_metadata, so it must equal reports.Id.
     if own := text_of(report.get("Id")).replace("\0", ""):
         return own
     for key in ("MetaDataUri", "ApiRunUri", "DeferredApiRunUri"):
@@ -42,7 +42,7 @@ def report_id(report: Document) -> str:
 
 
 def stream_name(report: str) -> str:
-    """Return the name of a report's stream: its id, made fit for a table."""
+    """Return the stream name of a report: its id as a valid table name."""
     if report.isdigit():
         return f"report_{report}"
     return re.sub(r"[^A-Za-z0-9_]", "_", report)
@@ -50,16 +50,16 @@ def stream_name(report: str) -> str:
 
 @dataclass
 class ImpactReports:
-    """The reports of one account; each document is asked for once."""
+    """The reports of one account; each document is requested once."""
 
     api: ImpactApi
     _metadata: dict[str, Document | ApiError] = field(default_factory=dict)
-    # A limit that is not waited out: whatever else is asked for would meet it too.
+    # A rate limit that is too long to wait for also holds for all further requests.
     _limit: RateLimited | None = None
 
     @cached_property
     def listed(self) -> list[Document]:
-        """All reports, those of the web app too."""
+        """All reports, including those of the web app alone."""
         pages = self.api.pages(self.api.path("Reports"), "Reports")
         return [report for page in pages for report in page if isinstance(report, dict)]
 
@@ -73,17 +73,17 @@ class ImpactReports:
                 if handle:
                     found[handle] = None
                 else:
-                    logger.warning("report %r has no Id: left out", text_of(report.get("Name")))
+                    logger.warning("skipped report %r without an Id", text_of(report.get("Name")))
         return list(found)
 
     def prefetch(self, reports: Iterable[str]) -> None:
-        """Fetch the MetaData of these reports side by side; what fails is told when it is used."""
+        """Fetch the MetaData of these reports in parallel; an error is raised on its first use."""
         wanted = [report for report in reports if report not in self._metadata]
         with ThreadPoolExecutor(METADATA_THREADS) as pool:
             self._metadata.update(zip(wanted, pool.map(self._fetch, wanted), strict=True))
 
     def metadata(self, report: str) -> Document:
-        """Return a report's MetaData, or raise why it can't be had."""
+        """Return a report's MetaData; raises the ApiError of its request."""
         if report not in self._metadata:
             self._metadata[report] = self._fetch(report)
         document = self._metadata[report]
@@ -117,7 +117,7 @@ class ImpactReports:
         )  # fmt: skip
 
     def has_dates(self, report: str) -> bool:
-        """Tell whether a report takes dates: it does unless it lists filters and none is a date."""
+        """Return whether a report accepts dates: unless it lists filters and none is a date."""
         filters = self.metadata(report).get("Filters")
         if not filters or not isinstance(filters, list):
             return True
@@ -128,7 +128,7 @@ class ImpactReports:
         )
 
     def named(self, settings: Mapping[str, Any]) -> set[str]:
-        """Return the reports that `reports` names; refuses what is not there."""
+        """Return the reports that the settings name; raises SettingsError for an unknown one."""
         for report in settings.get("report_options") or {}:
             self._must_exist("impact.report_options", report)
         patterns: Sequence[Any] | None = settings.get("reports")
@@ -155,6 +155,6 @@ class ImpactReports:
             raise SettingsError(msg)
         folded = {known.casefold(): known for known in self.exportable}
         near = difflib.get_close_matches(report.casefold(), folded, n=3, cutoff=0.5)
-        told = f"; near: {', '.join(folded[name] for name in near)}" if near else ""
-        msg = f"{setting}: the account has no report {report!r}{told}"
+        hint = f"; similar ids: {', '.join(folded[name] for name in near)}" if near else ""
+        msg = f"{setting}: the account has no report {report!r}{hint}"
         raise SettingsError(msg)

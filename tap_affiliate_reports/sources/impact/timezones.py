@@ -1,7 +1,7 @@
 """impact.com's `Timezone`, a display label such as `(GMT -05:00) Eastern Time (US & Canada)`.
 
-The words decide, because the GMT part follows summer time. It only chooses between zones of the
-same words, and stands in for words that are unknown.
+The name decides, because the GMT part follows summer time. The GMT part only chooses between zones
+of the same name, and is the zone of a label whose name is unknown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GMT_PARTS = (
     re.compile(rf"(?:(?<![\w/])(?:GMT|UTC)\s*|(?<!\S)){_OFFSET}", re.ASCII | re.IGNORECASE),
 )
 _FARTHEST = timedelta(hours=14)
-# How "Saint Pierre and Miquelon", "Solomon Is." and their like are written elsewhere.
+# Other spellings of names such as "Saint Pierre and Miquelon" and "Solomon Is.".
 _SAME_WORDS = {
     "and": "",
     "is": "islands",
@@ -39,22 +39,22 @@ _AREAS = {
     "Africa", "America", "Antarctica", "Arctic", "Asia",
     "Atlantic", "Australia", "Europe", "Indian", "Pacific",
 }  # fmt: skip
-# Short names of states, which are words of other labels too.
+# Short names of states, which are parts of other labels too.
 _NO_CITIES = {"north", "south", "west", "victoria", "center", "act", "lhi", "nsw"}
 
 
 @dataclass(frozen=True)
 class Match:
-    """The zone of a label; `doubt` says what is not certain about it, "" where all is."""
+    """The zone of a label; `doubt` is why it may be another one, "" without a doubt."""
 
     zone: tzinfo
     doubt: str = ""
 
 
 def match_label(label: str, year: int) -> Match | None:
-    """Return the zone of a label, or None where neither words nor offset are known.
+    """Return the zone of a label; None if neither its name nor its offset is known.
 
-    `year` is the present one: the GMT part of a label is an offset of this year.
+    `year` is the present one, of which the GMT part is an offset.
     """
     text = unicodedata.normalize("NFKC", unescape(unescape(label)))
     text = re.sub("[\N{HYPHEN}-\N{HORIZONTAL BAR}\N{MINUS SIGN}]", "-", text).strip()
@@ -72,11 +72,11 @@ def match_label(label: str, year: int) -> Match | None:
         return Match(zones[0], "its GMT part is not an offset of this zone in the present year")
     if offset is None:
         return None
-    return Match(fixed_zone(offset), "its words are unknown, so summer time is not considered")
+    return Match(fixed_zone(offset), "its name is unknown, so summer time is ignored")
 
 
 def _split(text: str) -> tuple[timedelta | None, str]:
-    """Return the offset of a label's GMT part, and the words around it."""
+    """Return the offset of a label's GMT part, and the text around it."""
     for pattern in _GMT_PARTS:
         if match := pattern.search(text):
             found = {"sign": "+", "hours": "0", "minutes": None} | match.groupdict()
@@ -92,7 +92,7 @@ def _split(text: str) -> tuple[timedelta | None, str]:
 def _zones_of_places(words: str, offset: timedelta | None, year: int) -> Iterator[tzinfo]:
     """Yield the zones of the places that are named in a label, in order."""
     for part in re.split(r"[,;:]|\s/\s", words):
-        # What is on the right of a dash is more exact: "Central Time - Mexico City".
+        # The part after a dash is more exact: "Central Time - Mexico City".
         for place in reversed([part, *re.split(r"\s-\s", part)]):
             if zones := _zones_of(place):
                 yield from zones
@@ -105,7 +105,7 @@ def _zones_of_places(words: str, offset: timedelta | None, year: int) -> Iterato
 
 
 def _zones_of(name: str) -> list[tzinfo]:
-    """Return the zones of a whole name, first the one that is meant as a rule."""
+    """Return the zones of a complete name, the most common one first."""
     key = _key(name)
     names = _table().get(key) or (_iana_names().get(key, ""),)
     return [iana_zone(zone) for zone in names if zone in _available()]
@@ -149,7 +149,7 @@ def _iana_names() -> dict[str, str]:
 
 @cache
 def _cities() -> dict[str, str]:
-    """Return the IANA name of each city that stands at the end of one name only."""
+    """Return the IANA name of each city that ends exactly one name."""
     found: dict[str, list[str]] = {}
     for name in sorted(_available()):
         area, _, city = name.rpartition("/")

@@ -1,8 +1,8 @@
 """The display names of Windows and Rails for time zones, and the IANA zone of each.
 
-Each name stands once, as it is displayed without its `(GMT ...)` part; Windows' own ids
-(`Pacific Standard Time`) and the names of older versions are among them. Labels of several places
-belong to the zone that Unicode's CLDR gives for the Windows zone of that label.
+Each name is listed once, without its `(GMT ...)` part, including Windows' own ids
+(`Pacific Standard Time`) and the names of older versions. A label of several places has the zone
+that Unicode's CLDR maps its Windows zone to.
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""The settings of the tap itself, which hold for all networks."""
+
+from __future__ import annotations
+
+from singer_sdk import typing as th
+
+GENERAL = (
+    th.Property(
+        "start_date",
+        th.StringType,
+        required=True,
+        description="First day to load, as a date or a date-time.",
+    ),
+    th.Property(
+        "end_date",
+        th.StringType,
+        description=(
+            "Last day to load, inclusive. By default the last day that ended at least 6 hours ago."
+        ),
+    ),
+    th.Property(
+        "reload",
+        th.StringType,
+        description=(
+            "Windows to load again: days (2026-03-01/2026-04-30, or one day), or `all`, also "
+            "after a change of the settings that define a window. Remove it after the run."
+        ),
+    ),
+    th.Property(
+        "user_agent",
+        th.StringType,
+        description=(
+            "User-Agent header of every request. By default tap-affiliate-reports/<version>."
+        ),
+    ),
+    th.Property(
+        "use_singer_decimal",
+        th.BooleanType,
+        default=False,
+        description=(
+            "Whether decimals are strings in the format x-singer.decimal, for loaders that store "
+            "`number` as a FLOAT or DOUBLE."
+        ),
+    ),
+    th.Property(
+        "on_quota",
+        th.StringType(allowed_values=["fail", "warn"]),
+        default="fail",
+        description=(
+            "Exit status of a sync that the export quota stopped: `fail` exits with 1, `warn` "
+            "logs a warning and exits with 0."
+        ),
+    ),
+    th.Property(
+        "emit_activate_version_messages",
+        th.BooleanType,
+        default=True,
+        description="Whether a full refresh retires the rows of earlier loads.",
+    ),
+)
