@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from singer_sdk.helpers._batch import BatchConfig
-
 from tap_affiliate_reports.errors import FileError, SettingsError
+from tap_affiliate_reports.sdk import BatchConfig, batch_root
 
 # Records are so repetitive that higher levels are slower without smaller files.
 GZIP_LEVEL = 1
@@ -46,8 +45,7 @@ def make_folders(config: BatchConfig) -> None:
     root = config.storage.root
     msg = f"{CANT_WRITE_TO} {root}"
     try:
-        # The SDK has no public property for the root.
-        path = config.storage._root_path
+        path = batch_root(config.storage)
         (path / f"{config.storage.prefix or ''}x").parent.mkdir(parents=True, exist_ok=True)
         is_writable = not root.startswith("file:") or os.access(path.path, os.W_OK)
     except ImportError as error:
@@ -105,11 +103,11 @@ class BatchFiles:
 
     @property
     def _filesystem(self) -> Any:
-        return self._config.storage._root_path.fs
+        return batch_root(self._config.storage).fs
 
     def _path(self, suffix: str = "") -> str:
         """Return the file's path in the file system of the storage."""
-        return str(self._config.storage._root_path.joinpath(self._filename + suffix).path)
+        return str(batch_root(self._config.storage).joinpath(self._filename + suffix).path)
 
     def _begin(self) -> IO[bytes] | gzip.GzipFile:
         self._number += 1

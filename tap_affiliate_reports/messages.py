@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
-from singer_sdk.helpers._state import StateWriter
 from singer_sdk.singerlib import Message, RecordMessage, StateMessage
 from typing_extensions import override
 
 from tap_affiliate_reports.errors import LoaderGone
+from tap_affiliate_reports.sdk import StateWriter
 
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import TapState

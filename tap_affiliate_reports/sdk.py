@@ -7,6 +7,7 @@ classes, so a new version of the SDK is checked against this one file.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
@@ -69,9 +70,9 @@ def batch_root(storage: StorageTarget) -> Any:
 def wrap_evaluation(stream_map: CustomStreamMap, wrap: Callable[..., Any]) -> None:
     """Replace how a map evaluates expressions, because its errors name no column.
 
-    `wrap` takes the SDK's own function, and returns one of the same arguments.
+    `wrap` is called in place of the SDK's function, with that function as its first argument.
     """
-    stream_map._eval = wrap(stream_map._eval)  # type: ignore[method-assign]
+    stream_map._eval = partial(wrap, stream_map._eval)  # type: ignore[method-assign]
 
 
 def transform_unfiltered(stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:

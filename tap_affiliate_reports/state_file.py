@@ -6,9 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import IO, Any
 
-from singer_sdk.helpers._util import load_json
-
 from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.sdk import load_json
 
 STATE_IS_EMPTY = "--state: the state is empty: all windows are new"
 

@@ -26,6 +26,7 @@ from singer_sdk.mapper import (
 )
 
 from tap_affiliate_reports.errors import SettingsError, StreamError, TapError
+from tap_affiliate_reports.sdk import wrap_evaluation
 
 OPTIONS = {
     MAPPER_ALIAS_OPTION,
@@ -34,7 +35,7 @@ OPTIONS = {
     MAPPER_KEY_PROPERTIES_OPTION,
     MAPPER_SOURCE_OPTION,
 }
-# The names in expressions besides the columns of a record, see CustomStreamMap._eval.
+# The names in expressions besides the columns of a record.
 NAMES = {"_", "record", "config", "__stream_name__", "__original_stream_name__"}
 
 
@@ -77,9 +78,7 @@ def register(
         if isinstance(stream_map, CustomStreamMap):
             for expression in expressions:
                 _check_evaluable(stream, stream_map, expression)
-            stream_map._eval = partial(  # type: ignore[method-assign]
-                _evaluate, stream, stream_map, stream_map._eval
-            )
+            wrap_evaluation(stream_map, partial(_evaluate, stream, stream_map))
 
 
 def check_names(mapper: PluginMapper, stream: str, columns: Collection[str]) -> None:

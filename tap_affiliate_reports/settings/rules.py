@@ -12,10 +12,10 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, StorageTarget
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_with_defaults
 
 from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.sdk import BaseBatchFileEncoding, BatchConfig, StorageTarget
 from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.settings.values import parse_day, parse_reload, parse_zone
 
