@@ -86,7 +86,7 @@ class Sandbox(Recorder):
         return f"{self.url}{self.services[name].path}"
 
     def admit(self, name: str, settings: Mapping[str, Any]) -> None:
-        """Make a service accept the credentials in its network's settings."""
+        """Accept the credentials in a network's settings."""
         self.services[name].admit(settings)
 
     def stop(self) -> None:
