@@ -85,7 +85,7 @@ class ImpactSandbox(JobBoard, Service):
             setup.now,
             setup.storage,
             job_seconds=setup.job_seconds,
-            exports_per_day=setup.quota,
+            exports_per_day=setup.exports_per_day,
             timezone=setup.timezone,
         )
         for report in invented_reports(setup.account):
