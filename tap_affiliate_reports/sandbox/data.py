@@ -1,7 +1,7 @@
-"""The invented account: its programs, and the actions of any day as they stood at any moment.
+"""The invented account: its programs, and the actions of any day as of any time.
 
-Everything is a pure function of the day and of the moment looked at. An action appears a few hours
-after it happened (so today holds what has been recorded so far), a few of them days later. Until
+Everything is a pure function of the day and of the time of the request. An action appears a few
+hours after it happened (so today has the actions recorded so far), a few of them days later. Until
 its locking date, at most 60 days after the day, it may be approved, reversed, corrected or vanish;
 after that it never changes.
 """
@@ -14,8 +14,8 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-# In UTF-8 there is no such character. Before Python 3.11 a CSV writer without an escape character
-# takes U+0000 for one.
+# A character that UTF-8 can't encode. Before Python 3.11 a CSV writer without an escape character
+# uses U+0000.
 NO_ESCAPE = "\udfff"
 ROWS_PER_DAY = 30
 OPENED = date(2021, 1, 1)
@@ -90,7 +90,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Action:
-    """One order and its whole future; moments are POSIX seconds, money is in 1e-18 units."""
+    """One order and its future; times are POSIX seconds, money is in units of 1e-18."""
 
     id: str
     program: Program
@@ -126,7 +126,7 @@ class Action:
 
 
 class Account:
-    """The actions and clicks of one invented account; each day is made once and kept."""
+    """The actions and clicks of one invented account; each day is created once and cached."""
 
     def __init__(self, timezone: str, rows_per_day: int = ROWS_PER_DAY) -> None:
         self.zone = ZoneInfo(timezone)
@@ -140,7 +140,7 @@ class Account:
     def actions(
         self, start: date, end: date, program: str | None, moment: datetime
     ) -> Iterator[Action]:
-        """Give what was there at `moment` of these days' actions (inclusive), oldest first."""
+        """Yield the actions of these days (inclusive) that existed at `moment`, oldest first."""
         seen = moment.timestamp()
         for day in days(max(start, OPENED), min(end, self.today(moment))):
             for action in self._actions_of(day):

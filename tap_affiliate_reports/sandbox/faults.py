@@ -42,7 +42,7 @@ class Fault:
 
 
 class Faults:
-    """An ordered script: of the faults that match a request, the first with times left acts."""
+    """An ordered script: of the faults that match a request, the first one not used up acts."""
 
     def __init__(self) -> None:
         self.script: list[Fault] = []
@@ -113,7 +113,7 @@ def body(content: bytes, content_type: str = "application/octet-stream") -> Acti
 
 
 def encoded(announced: str, pack: Callable[[bytes], bytes] = bytes) -> Action:
-    """Send the real body as `pack` makes it, with a Content-Encoding that may not be true."""
+    """Send the real body, packed by `pack`, with a Content-Encoding that may be wrong."""
 
     def act(real: Callable[[], Response]) -> Response:
         response = real()
@@ -159,7 +159,7 @@ def cut(fraction: float, *, content_length: bool = True, chunked: bool = False) 
 
 
 def delay(seconds: float) -> Action:
-    """Send the real answer, made late by the real clock."""
+    """Send the real answer after a pause by the real clock."""
 
     def act(real: Callable[[], Response]) -> Response:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""A request as it came in and an answer as it goes out."""
+"""Requests and answers of the sandbox."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Clock = Callable[[], datetime]
 
 @dataclass
 class LoggedRequest:
-    """One request as it came in; `status` is 0 until there is an answer, and when there is none.
+    """One received request; `status` is 0 before the answer, and if the connection is dropped.
 
-    `path` is as sent (still quoted), `headers` are looked up in any case.
+    `path` is as sent (still quoted); `headers` ignore case.
     """
 
     origin: str
@@ -41,12 +41,12 @@ class LoggedRequest:
 
 @dataclass
 class Response:
-    """One answer. `framing` and `drop` let a fault break the wire, not only the words.
+    """One answer. `framing` and `drop` let a fault break the transfer, not only the content.
 
     framing: "length" sends Content-Length (`length`, else the body's own), "close" ends the body
     by closing, "chunked" sends one chunk and never the last one. drop: "close" or "reset" ends
-    the connection with no answer at all. `file` is sent in place of the body, and never read whole:
-    what would alter the body leaves it alone.
+    the connection without an answer. `file` is sent in place of the body and never read into
+    memory, so faults that change the body do not change it.
     """
 
     status: int = 200
@@ -60,7 +60,7 @@ class Response:
 
 
 Application = Callable[[LoggedRequest], "Response | None"]
-"""Answers a request, or None where it knows no such path."""
+"""Answers a request; None for the path of another application."""
 
 
 def as_json(document: object, status: int = 200) -> Response:

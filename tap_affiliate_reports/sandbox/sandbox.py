@@ -10,10 +10,8 @@ from typing import Any
 from tap_affiliate_reports.sandbox.data import ROWS_PER_DAY, Account
 from tap_affiliate_reports.sandbox.registry import SERVICES
 from tap_affiliate_reports.sandbox.server import Origin, Recorder
-from tap_affiliate_reports.sandbox.service import Setup
+from tap_affiliate_reports.sandbox.service import JOB_SECONDS, Setup
 from tap_affiliate_reports.sandbox.storage import Storage
-
-JOB_SECONDS = 0.2
 
 
 def _real_now() -> datetime:
@@ -47,14 +45,13 @@ class Sandbox(Recorder):
         self.storage = Storage(now)
         self.account = Account(timezone, rows_per_day)
         setup = Setup(
-            now,
-            self.storage,
-            self.account,
-            job_seconds,
-            JOB_SECONDS,
-            exports_per_day,
-            rows_per_day,
-            timezone,
+            now=now,
+            storage=self.storage,
+            account=self.account,
+            job_seconds=job_seconds,
+            exports_per_day=exports_per_day,
+            rows_per_day=rows_per_day,
+            timezone=timezone,
         )
         self.services = {name: service.create(setup) for name, service in SERVICES.items()}
         self.admit("impact", {"account_sid": account_sid, "auth_token": auth_token})
@@ -86,7 +83,7 @@ class Sandbox(Recorder):
         return f"{self.url}{self.services[name].path}"
 
     def admit(self, name: str, settings: Mapping[str, Any]) -> None:
-        """Make a service accept the credentials in its network's settings."""
+        """Accept the credentials in a network's settings."""
         self.services[name].admit(settings)
 
     def stop(self) -> None:

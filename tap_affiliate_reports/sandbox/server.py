@@ -1,4 +1,4 @@
-"""HTTP on loopback: requests are logged, faults are played, applications answer; no vendor here."""
+"""HTTP on loopback: logs requests, plays faults and lets applications answer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tap_affiliate_reports.sandbox.message import Application, Clock, LoggedRequ
 
 
 class Recorder:
-    """What all origins of one sandbox share: the clock, the request log and the script of faults.
+    """The clock, the request log and the script of faults that all origins of a sandbox share.
 
-    `on_request` is called when the answer is made (`status` is set) and before it is sent.
+    `on_request` is called after the answer is created (`status` is set) and before it is sent.
     """
 
     def __init__(self, now: Clock) -> None:
@@ -36,7 +36,7 @@ class Recorder:
         self.on_request: Callable[[LoggedRequest], None] | None = None
 
     def answer(self, request: LoggedRequest, applications: Iterable[Application]) -> Response:
-        """Answer a request as the first application that knows it, or a fault, does."""
+        """Answer a request by the first application that knows its path, or by a fault."""
         self.requests.append(request)
 
         def real() -> Response:
@@ -93,17 +93,17 @@ class Origin(ThreadingHTTPServer):
                 continue
 
     def reset(self, connection: socket.socket) -> None:
-        """Make the end of this connection an RST."""
+        """End this connection with an RST."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._resetting.add(connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, so that `stop` can end it."""
+        """Record the connection, so that `stop` can end it."""
         self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection, without the orderly FIN where an RST is wanted."""
+        """End a connection, with an RST instead of a FIN if one is scripted."""
         self._open.discard(request)
         if request in self._resetting:
             self._resetting.discard(request)
@@ -112,7 +112,7 @@ class Origin(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away: killed taps are what the tests are about."""
+        """Log no client that went away, because tests kill their taps."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         try:
             response = origin.recorder.answer(request, origin.applications)
-        except Exception:  # a fault of the sandbox's own is shown, and answered like a server's
+        except Exception:  # an error of the sandbox itself: log it and answer 500
             sys.stderr.write(traceback.format_exc())
             response = Response(500, traceback.format_exc().encode(), "text/plain")
         if response.drop:

@@ -11,28 +11,29 @@ from tap_affiliate_reports.sandbox.data import Account
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
 from tap_affiliate_reports.sandbox.storage import Storage
 
+JOB_SECONDS = 0.2
+"""How long an export takes by default."""
+
 
 @dataclass(frozen=True)
 class Setup:
     """What a fake service is created from.
 
-    `job_seconds` is how long an export takes, or a function of impact.com's job; `quota` is the
-    number of exports a day.
+    `job_seconds` is how long an export takes, or a function of impact.com's job.
     """
 
     now: Clock
     storage: Storage
     account: Account
     job_seconds: float | Callable[[Any], float]
-    default_job_seconds: float
-    quota: int
+    exports_per_day: int
     rows_per_day: int
     timezone: str
 
     @property
     def seconds(self) -> float:
         """How long an export of a service other than impact.com takes."""
-        return self.default_job_seconds if callable(self.job_seconds) else self.job_seconds
+        return JOB_SECONDS if callable(self.job_seconds) else self.job_seconds
 
 
 class Service(ABC):

@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
 
 Content = bytes | Path | Callable[[], bytes]
-"""A file's bytes, where they are on disk, or what makes them when they are first asked for."""
+"""The bytes of a file, its path on disk, or a function that creates them on first use."""
 
 
 def stored(name: str, content: bytes | Path) -> Response:
-    """Answer with a file; one on disk is sent from there."""
+    """Answer with a file; a file on disk is streamed."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     response = Response(200, content_type="application/octet-stream", headers=headers)
     if isinstance(content, Path):
@@ -39,11 +39,11 @@ class Storage:
         self._lock = threading.Lock()
 
     def sign(self, name: str, content: Content, seconds: float) -> str:
-        """Make an absolute link to these bytes that works for `seconds` of the sandbox's clock."""
+        """Return an absolute link to a file that works for `seconds` of the sandbox's clock."""
         now = self.now().timestamp()
         token, until = secrets.token_urlsafe(16), int(now + seconds)
         with self._lock:
-            # Seldom: a long list signs a link for each of its exports.
+            # Rarely, because a long list signs a link for each of its exports.
             if len(self._files) >= self._tidy_at:
                 self._files = {key: file for key, file in self._files.items() if now < file[0]}
                 self._tidy_at = 2 * len(self._files) + 64
@@ -53,7 +53,7 @@ class Storage:
         return f"{self.url}/storage/{token}?{query}"
 
     def __call__(self, request: LoggedRequest) -> Response | None:
-        """Answer with the file, or None for a path that is not storage's."""
+        """Answer with the file, or return None for a path of another application."""
         match request.method, request.segments:
             case "GET", ["storage", token]:
                 return self._get(request, token)

@@ -37,8 +37,8 @@ FLOW = (
         th.NumberType(minimum=0),
         default=300,
         description=(
-            "Longest pause in seconds to accept when the service limits its request rate. The "
-            "network's streams fail if the service requires a longer one."
+            "Longest pause in seconds to accept when the service limits its request rate. A "
+            "request fails if the service requires a longer one."
         ),
     ),
 )

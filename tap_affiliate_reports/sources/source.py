@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, ClassVar
 
+from requests.auth import AuthBase
 from singer_sdk import typing as th
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import TapError, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.exports.order import Limits
+from tap_affiliate_reports.http import ApiClient, ErrorFormat
 from tap_affiliate_reports.schema import Column
 
 
@@ -108,6 +110,28 @@ class SourcePolicy:
     catalog_decides: bool = False
     keeps_jobs: bool = True
     zone_setting: str = ""
+
+
+def api_client(
+    settings: Mapping[str, Any],
+    auth: AuthBase,
+    *,
+    clock: Clock,
+    user_agent: str,
+    secrets: tuple[str, ...],
+    headers: Mapping[str, str] | None = None,
+    error_format: ErrorFormat | None = None,
+) -> ApiClient:
+    """Return a client of the base URL in the settings; relative paths are below it."""
+    return ApiClient(
+        base_url=str(settings["api_url"]).rstrip("/") + "/",
+        auth=auth,
+        headers={"Accept": "application/json", "User-Agent": user_agent, **(headers or {})},
+        clock=clock,
+        secrets=secrets,
+        max_wait_seconds=float(settings["max_wait_seconds"]),
+        error_format=error_format or ErrorFormat(),
+    )
 
 
 def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None = None) -> Limits:

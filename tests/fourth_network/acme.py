@@ -30,6 +30,7 @@ from tap_affiliate_reports.sources.source import (
     ReportSpec,
     Source,
     SourcePolicy,
+    api_client,
     flow_limits,
     job_state,
 )
@@ -103,13 +104,9 @@ class AcmeSource(Source):
     ) -> None:
         self.account = self.old_account = self.name
         token = str(settings["token"])
-        self._client = ApiClient(
-            base_url=str(settings["api_url"]).rstrip("/") + "/",
-            auth=HeaderAuth("Authorization", f"Bearer {token}"),
-            headers={"Accept": "application/json", "User-Agent": user_agent},
-            clock=clock,
-            secrets=(token,),
-            max_wait_seconds=float(settings["max_wait_seconds"]),
+        auth = HeaderAuth("Authorization", f"Bearer {token}")
+        self._client = api_client(
+            settings, auth, clock=clock, user_agent=user_agent, secrets=(token,)
         )
         self.exports = AcmeExports(self._client)
         self.policy = SourcePolicy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,14 +140,24 @@ class TestSettings:
     def test_meltano_has_every_setting_and_no_value(self, network: str) -> None:
         if network == "acme":
             pytest.skip("meltano.yml is of the project's own networks")
-        project = yaml.safe_load((Path(__file__).parents[2] / "meltano.yml").read_text())
-        listed = {one["name"]: one for one in project["plugins"]["extractors"][0]["settings"]}
         for name, schema in properties_of(network).items():
-            one = listed[f"{network}.{name}"]
+            one = meltano_settings()[f"{network}.{name}"]
             assert one["description"] == schema["description"], name
             assert one.get("sensitive", False) is schema.get("secret", False), name
             # One value would configure the network in every project.
             assert "value" not in one, name
+
+    def test_meltano_has_the_general_settings(self) -> None:
+        for name, schema in config_schema()["properties"].items():
+            if name not in SOURCES:
+                assert meltano_settings()[name]["description"] == schema["description"]
+                assert "value" not in meltano_settings()[name]
+
+
+@cache
+def meltano_settings() -> dict[str, Any]:
+    project = yaml.safe_load((Path(__file__).parents[2] / "meltano.yml").read_text())
+    return {one["name"]: one for one in project["plugins"]["extractors"][0]["settings"]}
 
 
 class TestSource:

@@ -1,4 +1,4 @@
-"""An export: pending, processing, completed; where it stands follows from the clock alone."""
+"""An export: pending, processing, completed; its state depends on the clock alone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Params = dict[str, object]
 class SandboxExport:
     """One export; every field may be changed while the sandbox runs.
 
-    `ends` is the state word after `seconds`; a word of IN_FLIGHT means it never ends. `make` gives
-    header and rows, `content` overrides the bytes; with neither there is no file. `parts` are the
-    children of a chunked export. `shown` overrides what is told of it (`{"filename": None}`).
+    `ends` is the state after `seconds`; a state of IN_FLIGHT never ends. `make` returns header and
+    rows, `content` overrides the bytes; without both the export has no file. `parts` are the
+    children of a chunked export. `shown` overrides fields of its document (`{"filename": None}`).
     """
 
     id: int
@@ -44,12 +44,12 @@ class SandboxExport:
 
     @property
     def started(self) -> datetime:
-        """When the work begins, in the future perhaps."""
+        """When the work begins; may be in the future."""
         return self.created + timedelta(seconds=self.seconds * 0.1)
 
     @property
     def completed(self) -> datetime:
-        """When the work ends, in the future perhaps."""
+        """When the work ends; may be in the future."""
         return self.created + timedelta(seconds=self.seconds)
 
     @property
@@ -59,7 +59,7 @@ class SandboxExport:
 
     @property
     def has_file(self) -> bool:
-        """Whether there is a file once it is completed."""
+        """Whether the completed export has a file."""
         return self.make is not None or self.content is not None
 
     @property
@@ -68,7 +68,7 @@ class SandboxExport:
         return f"{self.report_type}_{self.id}.{'csv' if self.is_csv else 'xlsx'}"
 
     def status(self, now: datetime) -> str:
-        """Return the state word."""
+        """Return the state."""
         if now < self.started or self.ends == PENDING:
             return PENDING
         return PROCESSING if now < self.completed else self.ends
@@ -80,7 +80,7 @@ class SandboxExport:
         return max(moment for moment in moments if moment and moment <= max(now, self.created))
 
     def same_request(self, other: SandboxExport) -> bool:
-        """Whether both were asked for with the same parameters."""
+        """Return whether both were requested with the same parameters."""
         return (self.report_type, self.search_params, self.index_params) == (
             other.report_type,
             other.search_params,
@@ -98,7 +98,7 @@ class SandboxExport:
             return self._table
 
     def file(self) -> bytes:
-        """Return the bytes, which are made once."""
+        """Return the bytes, which are created once."""
         if self.content is not None:
             return self.content
         with self._lock:
@@ -112,12 +112,12 @@ class SandboxExport:
             return self._file
 
     def remake(self) -> None:
-        """Make table and file anew when they are next asked for."""
+        """Create table and file again on their next use."""
         with self._lock:
             self._table = self._file = None
 
     def slice(self, number: int, count: int) -> Callable[[], Table]:
-        """Return what makes part `number` (from 0) of `count` of this export."""
+        """Return a function that returns part `number` (from 0) of `count` of the rows."""
 
         def make() -> Table:
             header, rows = self.table()

@@ -24,10 +24,10 @@ PAST_SECONDS = 60
 
 
 class ExportBoard:
-    """Exports by id, those of the last days and those that are asked for.
+    """Exports by id: those of the last days and the requested ones.
 
-    `job_seconds` is how long an export takes, or tells it of each one; `parts` is into how many
-    children the next ones are cut; `tables` (by report type) make the files of the next ones.
+    `job_seconds` is how long an export takes, or a function of the export. `parts` is the number
+    of children of the next exports; `tables` (by report type) create the files of the next ones.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class ExportBoard:
         index_params: Params | None = None,
         shown: Mapping[str, object] | None = None,
     ) -> SandboxExport:
-        """Add an export that stands at `status` and stays there.
+        """Add an export whose state is `status` and does not change.
 
-        `completed_at` is now, `created_at` a minute before it, unless given. Without `header`,
-        `rows` and `file` there is no file. `shown` overrides fields of what is told of it.
+        `completed_at` is now, `created_at` a minute before it, by default. Without `header`,
+        `rows` and `file` it has no file. `shown` overrides fields of its document.
         """
         ended = completed_at or self.now()
         created = created_at or ended - timedelta(seconds=PAST_SECONDS)
@@ -101,7 +101,7 @@ class ExportBoard:
         error_message: str | None = None,
         shown: Mapping[str, object] | None = None,
     ) -> SandboxExport:
-        """Change what is given of an export, and when it was updated; a status ends it now."""
+        """Change fields of an export and the time of its update; a status ends it now."""
         with self.lock:
             export.touched = self.now()
             if header is not None or rows is not None:
@@ -121,13 +121,13 @@ class ExportBoard:
         return export
 
     def forget(self, export: SandboxExport) -> None:
-        """Take an export away, and its parts with it."""
+        """Remove an export and its parts."""
         with self.lock:
             for gone in (export, *export.parts):
                 self.exports.pop(gone.id, None)
 
     def clear(self) -> None:
-        """Take every export away, those of the last days too."""
+        """Remove every export, including those of the last days."""
         with self.lock:
             self.exports.clear()
 
@@ -142,7 +142,7 @@ class ExportBoard:
         report_type: str | None = None,
         status: str = FAILED,
     ) -> None:
-        """End the next exports so; "processing" is for ever."""
+        """End the next exports in this state; "processing" never ends."""
         self._outcomes.extend([(report_type, status, message)] * times)
 
     def newest(self) -> list[SandboxExport]:
@@ -154,7 +154,7 @@ class ExportBoard:
     def request(
         self, report_type: str, search_params: Params, index_params: Params
     ) -> tuple[SandboxExport, bool]:
-        """Return the export of an identical request, or make one; tell whether it is new."""
+        """Return the export of an identical request, or a new one, and whether it is new."""
         now = self.now()
         with self.lock:
             export = SandboxExport(0, report_type, now, 0, search_params, index_params)
@@ -200,7 +200,7 @@ class ExportBoard:
             self.exports[part.id] = part
 
     def _new_id(self, created: datetime) -> int:
-        # Made of the clock, so that a later sandbox gives no id a second time.
+        # From the clock, so that a later sandbox repeats no id.
         self._last_id = max(self._last_id + 1, int(created.timestamp()))
         return self._last_id
 

@@ -43,7 +43,7 @@ def csv_file(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 
 
 def xlsx_file(header: Sequence[str], rows: Iterable[Sequence[Cell]], title: str) -> bytes:
-    """Write a workbook of one sheet with typed cells; equal input makes equal bytes."""
+    """Write a workbook of one sheet with typed cells; equal input results in equal bytes."""
     book = Workbook(write_only=True)
     book.properties.created = book.properties.modified = EPOCH
     sheet = book.create_sheet(title)
@@ -51,7 +51,7 @@ def xlsx_file(header: Sequence[str], rows: Iterable[Sequence[Cell]], title: str)
     def cell(value: Cell) -> object:
         if not isinstance(value, str):
             return value
-        # Text stays text: openpyxl would make a formula of "=1" and an error of "#N/A".
+        # Text stays text: openpyxl would write "=1" as a formula and "#N/A" as an error.
         made = WriteOnlyCell(sheet, value)
         made.data_type = "s"
         return made

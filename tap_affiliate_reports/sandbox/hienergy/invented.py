@@ -1,4 +1,4 @@
-"""The invented account's exports: what their files hold, and those that are there at the start."""
+"""The invented account's exports: the rows of their files, and the exports of the last days."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Row = list[Cell]
 
 @dataclass(frozen=True)
 class Advertiser:
-    """One brand, with what never changes of it."""
+    """The facts of one brand that never change."""
 
     id: int
     name: str
@@ -89,7 +89,7 @@ BRANDS = _advertisers()
 
 
 def advertisers(day: date, _rows: int) -> Iterator[Row]:
-    """Give a row for each advertiser."""
+    """Yield a row for each advertiser."""
     for brand in BRANDS:
         rng = Random(f"advertiser {brand.id} {day}")  # noqa: S311
         domain = "".join(c for c in brand.name.lower() if c.isascii() and c.isalnum())
@@ -108,7 +108,7 @@ def advertisers(day: date, _rows: int) -> Iterator[Row]:
 
 
 def deals(day: date, _rows: int) -> Iterator[Row]:
-    """Give a row for each deal of the day."""
+    """Yield a row for each deal of the day."""
     rng = Random(f"deals {day}")  # noqa: S311
     for number in range(DEALS):
         brand = rng.choice(BRANDS)
@@ -128,7 +128,7 @@ def deals(day: date, _rows: int) -> Iterator[Row]:
 
 
 def hot_advertisers(day: date, rows: int) -> Iterator[Row]:
-    """Give the advertisers with the most clicks of the day, best first."""
+    """Yield the advertisers with the most clicks of the day, best first."""
     rng = Random(f"hot {day}")  # noqa: S311
     clicks = sorted((rng.randint(1, 20 + 10 * rows) for _ in range(HOT)), reverse=True)
     for rank, (brand, count) in enumerate(zip(rng.sample(BRANDS, HOT), clicks, strict=True), 1):
@@ -138,7 +138,7 @@ def hot_advertisers(day: date, rows: int) -> Iterator[Row]:
 
 
 def clicks_details(day: date, rows: int) -> Iterator[Row]:
-    """Give a row for each click of the day, oldest first."""
+    """Yield a row for each click of the day, oldest first."""
     rng = Random(f"click details {day}")  # noqa: S311
     for second in sorted(rng.randrange(DAY) for _ in range(rows)):
         brand, place = rng.choice(BRANDS), rng.choice(PLACES)
@@ -168,14 +168,14 @@ FILES: dict[str, tuple[tuple[str, ...], Callable[[date, int], Iterator[Row]]]] =
 
 
 def invented_table(report_type: str, day: date, rows: int) -> Table:
-    """Make header and rows of a day's file; `rows` is how many clicks the account has a day."""
+    """Return header and rows of a day's file; `rows` is the account's number of clicks a day."""
     header, make = FILES[report_type]
     return header, make(day, rows)
 
 
 @dataclass(frozen=True)
 class Past:
-    """One export that is there at the start."""
+    """One export of the last days."""
 
     report_type: str
     created: datetime
@@ -185,9 +185,9 @@ class Past:
 
 
 def past_exports(now: datetime) -> Iterator[Past]:
-    """Give one of each type for each of the last five days, oldest first.
+    """Yield one export of each type for each of the last five days, oldest first.
 
-    Of any five days one has clicks that failed and one has deals in two parts.
+    Of any five days one has a failed clicks export and one a deals export in two parts.
     """
     today = now.astimezone(timezone.utc).date()
     for day in days(today - timedelta(days=5), today - timedelta(days=1)):

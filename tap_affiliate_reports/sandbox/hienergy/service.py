@@ -1,4 +1,4 @@
-"""Hi Energy AI's API as the tap meets it; every knob may be turned while it runs."""
+"""A fake of Hi Energy AI's API; every attribute may be changed while it runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HiEnergySandbox(ExportBoard, Service):
     """The export reports of one account, behind an `X-Api-Key`.
 
     `max_limit` caps the limit of a list, `link_seconds` is how long a download link works,
-    `hourly_limit` is told in every answer and enforced where `enforce_limit` says so.
+    `hourly_limit` is in the headers of every answer and enforced if `enforce_limit` is true.
     """
 
     path = "/api/v1"
@@ -75,7 +75,7 @@ class HiEnergySandbox(ExportBoard, Service):
         return cls(setup.now, setup.storage, setup.account, job_seconds=setup.seconds)
 
     def __call__(self, request: LoggedRequest) -> Response | None:
-        """Answer, or None for a path this service does not have."""
+        """Answer, or return None for a path of another service."""
         match request.method, request.segments:
             case "GET", ["api", "v1", "exports"]:
                 route = self._list
@@ -104,7 +104,7 @@ class HiEnergySandbox(ExportBoard, Service):
             raise _Refused(429, "rate_limited", "Too many requests this hour")
 
     def document(self, export: SandboxExport) -> dict[str, object]:
-        """Tell of an export as the service does, with a fresh link if there is a file."""
+        """Return the document of an export, with a new link if it has a file."""
         now = self.now()
         status = export.status(now)
         ready = status == COMPLETED and export.has_file
@@ -167,7 +167,7 @@ class HiEnergySandbox(ExportBoard, Service):
             return as_json({"export": self.document(export)}, 201)
         if export.status(self.now()) in IN_FLIGHT:
             raise _Refused(409, "conflict", "The same report is being made", export)
-        # Where the real answer has this word is documented nowhere.
+        # The place of this field in the real answer is not documented.
         return as_json({"export": self.document(export), "deduped": True})
 
     def _refuse(self, refusal: _Refused) -> Response:

@@ -1,4 +1,4 @@
-"""The invented account's reports: about ten, each with a trap of the real ones."""
+"""The invented account's reports: about ten, each with a difficulty of the real ones."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ TRANSFER_COLUMNS = (("Transfer_Id", "Integer"), ("Transfer_Date", DATE), ("Amoun
 
 
 def invented_reports(account: Account) -> list[Report]:
-    """Make the reports over the account's data, in the order of the list."""
+    """Return the reports over the account's data, in the order of the list."""
     rows = AccountRows(account)
     return [
         Report(
@@ -127,7 +127,7 @@ def invented_reports(account: Account) -> list[Report]:
         Report(
             id="partner_performance_by_day",
             name="Performance by Day",
-            description="StreamTotals of each day.",
+            description="Totals of each day.",
             columns=_columns(DAY_COLUMNS),
             rows_as_of=dated(account, rows.by_day),
         ),
@@ -135,7 +135,7 @@ def invented_reports(account: Account) -> list[Report]:
             id="partner_performance_by_program",
             name="Performance by Program",
             category="Cross-Program",
-            description="StreamTotals of each program over the dates asked for.",
+            description="Totals of each program over the requested dates.",
             columns=_columns(PROGRAM_COLUMNS),
             rows_as_of=dated(account, rows.by_program),
         ),

@@ -1,4 +1,4 @@
-"""A job: queued, running, done; where it stands follows from the clock alone."""
+"""A job: queued, running, done; its state depends on the clock alone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ ERROR = "ERROR"
 RETRY_PAUSE = timedelta(minutes=15)
 """How long after an ERROR the service runs the job again."""
 MAX_RETRIES = 5
-"""How often the service runs a job again by itself."""
+"""How often the service retries a job."""
 KEPT = timedelta(days=90)
 """How long a result is kept."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ends: a state word, or STUCK for one that runs for ever.
+    """How a job ends: a state, or STUCK for a job that never ends.
 
-    Before that, `errors` of its runs end in ERROR, and the service runs the job again.
+    Before that, `errors` of its runs end in ERROR, and the service retries the job.
     """
 
     status: str = COMPLETED
@@ -33,7 +33,7 @@ class Outcome:
 
 @dataclass
 class Job:
-    """One job. `queued` is when its present run was asked for, `seconds` how long that takes."""
+    """One job. `queued` is when its present run was requested, `seconds` how long that takes."""
 
     id: str
     report_id: str
@@ -55,7 +55,7 @@ class Job:
         self.queued = self.created
 
     def _run(self, now: datetime) -> int:
-        """Return the number of the present run: 0, or that of the service's own retry."""
+        """Return the number of the present run: 0, or that of the service's retry."""
         cycle = timedelta(seconds=self.seconds) + RETRY_PAUSE
         return max(0, min((now - self.queued) // cycle, self.outcome.errors))
 
@@ -63,15 +63,15 @@ class Job:
         return self.queued + self._run(now) * (timedelta(seconds=self.seconds) + RETRY_PAUSE)
 
     def started(self, now: datetime) -> datetime:
-        """Return when the present run begins, in the future perhaps."""
+        """Return when the present run begins; may be in the future."""
         return self._run_queued(now) + timedelta(seconds=self.seconds * 0.1)
 
     def completed(self, now: datetime) -> datetime:
-        """Return when the present run ends, in the future perhaps."""
+        """Return when the present run ends; may be in the future."""
         return self._run_queued(now) + timedelta(seconds=self.seconds)
 
     def status(self, now: datetime) -> str:
-        """Return the state word."""
+        """Return the state."""
         if now < self.started(now):
             return QUEUED
         if now < self.completed(now):
@@ -81,19 +81,19 @@ class Job:
         return RUNNING if self.outcome.status == STUCK else self.outcome.status
 
     def done(self, now: datetime) -> bool:
-        """Whether the job has ended, well or not; in ERROR it has not."""
+        """Return whether the job has ended, successfully or not; ERROR is not an end."""
         return self.status(now) not in {QUEUED, RUNNING, ERROR}
 
     def message(self, now: datetime) -> str:
-        """Return what the service says of a job that did not end well."""
+        """Return the message of a job that did not end successfully."""
         return "" if self.status(now) in {QUEUED, RUNNING, COMPLETED} else self.outcome.message
 
     def expired(self, now: datetime) -> bool:
-        """Whether the result is no longer kept."""
+        """Return whether the result is no longer kept."""
         return self.done(now) and now >= self.completed(now) + KEPT
 
     def percent(self, now: datetime) -> int:
-        """How much of the present run is over, 0 to 100; a stuck one stays at 99."""
+        """Return the progress of the present run, 0 to 100; a stuck job stays at 99."""
         if now >= self.completed(now):
             return 99 if self.outcome.status == STUCK else 100
         if now < self.started(now):
@@ -108,7 +108,7 @@ class Job:
         self.replays += 1
 
     def file(self, now: datetime) -> File | None:
-        """Return the result as of the moment the job completed; None while there is none."""
+        """Return the result as of the completion of the job; None before that."""
         if self.status(now) != COMPLETED:
             return None
         with self._lock:

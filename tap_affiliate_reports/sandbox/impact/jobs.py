@@ -1,4 +1,4 @@
-"""The account's jobs: scheduling, identical requests, replays, and how a job is told."""
+"""The account's jobs: scheduling, identical requests, replays, and the document of a job."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Export:
     params: Params
     job_id: str
     scheduled: bool
-    """False where an identical request had scheduled the job before."""
+    """False if an earlier identical request scheduled the job."""
 
 
 class JobBoard:
-    """Reports and the jobs they were exported by.
+    """Reports and their export jobs.
 
-    `job_seconds` is how long a run takes, or tells it of each job. `replay_new_id` makes a replay
-    a new job. `job_words` renames state words (`{"COMPLETED": "DONE"}`). `reports` and `jobs` are
+    `job_seconds` is how long a run takes, or a function of the job. With `replay_new_id` a replay
+    is a new job. `job_words` renames states (`{"COMPLETED": "DONE"}`). `reports` and `jobs` are
     by id (a report without id by its name); `exports` are those that counted, oldest first.
     """
 
@@ -100,10 +100,10 @@ class JobBoard:
         report: str | None = None,
         heals_after: int | None = 1,
     ) -> None:
-        """End the next jobs (exports and replays) so: any state word, or STUCK for ever running.
+        """End the next jobs (exports and replays) in any state; STUCK never ends.
 
-        A job in ERROR is run again by the service. It completes after `heals_after` retries; None,
-        or more retries than the service makes, is FAILED in the end.
+        The service retries a job in ERROR. The job completes after `heals_after` retries; with
+        None, or more retries than the service's limit, it ends in FAILED.
         """
         outcome = Outcome(status, message)
         if status == ERROR:
@@ -152,7 +152,7 @@ class JobBoard:
         return Outcome()
 
     def job(self, job_id: str, gone: int = 404) -> Job:
-        """Return a job that is still kept; `gone` is the status of one that is not any more."""
+        """Return a job that is still kept; `gone` is the HTTP status for one that is not."""
         job = self.jobs.get(job_id)
         if job is None:
             raise Refused(404, f"There is no job {job_id}")
@@ -184,7 +184,7 @@ class JobBoard:
         return successor
 
     def document(self, job: Job) -> dict[str, object]:
-        """Tell of a job as the service does: all text, no date is ""."""
+        """Return the document of a job: every value is text, "" for no date."""
         now = self.now()
         file = job.file(now)
         well = job.status(now) == COMPLETED
@@ -227,12 +227,12 @@ class JobBoard:
         return moment.astimezone(self.zone).isoformat(timespec="seconds") if moment else ""
 
     def word(self, job: Job, now: datetime) -> str:
-        """Return the state word as the service says it."""
+        """Return the state in the service's words."""
         word = job.status(now)
         return self.job_words.get(word, word)
 
 
 def identity(report_id: str, query: Params, ignore: set[str] | None = None) -> tuple[object, ...]:
-    """Return what makes two requests identical: the report and every parameter not ignored."""
+    """Return the identity of a request: the report and every parameter not ignored."""
     kept = ((name, tuple(values)) for name, values in query.items() if name not in (ignore or ()))
     return (report_id, *sorted(kept))

@@ -15,7 +15,7 @@ ANY_OTHER = 1000
 
 
 class Limits:
-    """Counts requests; the hourly limits are told in headers and enforced where asked for."""
+    """Counts requests; the hourly limits are in headers, and enforced with `enforce_hourly`."""
 
     def __init__(self, now: Clock, zone: ZoneInfo, exports_per_day: int) -> None:
         self.now = now
@@ -47,7 +47,7 @@ class Limits:
         return self.enforce_hourly and used > self._limit(endpoint)
 
     def headers(self, endpoint: str) -> dict[str, str]:
-        """Tell the limit, what is left and when it resets; for exports those of the day."""
+        """Return the headers of the limit, the remaining requests and the reset."""
         limit, slot = self._limit(endpoint), self._slot(endpoint)
         return {
             "X-RateLimit-Limit-hour": str(limit),

@@ -1,4 +1,4 @@
-"""A report: what the list and MetaData say of it, and how its rows and its file are made."""
+"""A report: its entry in the list, its MetaData, its rows and its file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEB = "https://app.impact.example/reports"
 DATE_FILTERS = (("START_DATE", DATE), ("END_DATE", DATE), ("SUBAID", "String"))
 
 Filters = dict[str, list[str]]
-"""Query parameters other than the dates and the program, with every value given."""
+"""Query parameters other than the dates and the program, with all of their values."""
 
 Rows = Iterable[Sequence[str]]
 
@@ -35,7 +35,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Query:
-    """What a run or an export asks for; no `program` is all of them."""
+    """The parameters of a run or an export; `program` None is all programs."""
 
     start: date | None
     end: date | None
@@ -46,7 +46,7 @@ class Query:
 
 @dataclass
 class File:
-    """A finished result; `records` is None where nobody counted them."""
+    """A finished result; `records` is None if the rows were not counted."""
 
     name: str
     content: bytes | Path
@@ -57,11 +57,12 @@ class File:
 class Report:
     """One report; every field may be changed while the sandbox runs.
 
-    `rows(start, end, program, filters)` gives lists of text in the order of the columns. `header`
-    overrides the names in the file, `raw` (same arguments) the whole file, with its bytes or where
-    it is on disk (a large one is not read into memory then). `records_processed`
-    takes the true count and gives the one a job shows. `rows_as_of` is `rows` with the moment the
-    job completes put first; `rows` wins where both are set. No `id`: the report is listed without.
+    `rows(start, end, program, filters)` returns lists of text in the order of the columns.
+    `header` overrides the names in the file, `raw` (same arguments) the complete file, by its bytes
+    or its path on disk (a large file is not read into memory then). `records_processed` accepts
+    the true count and returns the one of the job's document. `rows_as_of` is `rows` with the time
+    of the job's completion as first argument; `rows` wins if both are set. A report with `id` None
+    is listed without an Id.
     """
 
     id: str | None
@@ -86,14 +87,14 @@ class Report:
         return list(self.header or [column.name for column in self.columns])
 
     def rows_at(self, moment: datetime, query: Query) -> Rows:
-        """Give the rows as they stand at `moment`."""
+        """Return the rows as of `moment`."""
         asked = query.start, query.end, query.program, query.filters
         if self.rows:
             return self.rows(*asked)
         return self.rows_as_of(moment, *asked) if self.rows_as_of else []
 
     def file_at(self, moment: datetime, query: Query) -> File:
-        """Make the result file of a job that completes at `moment`."""
+        """Return the result file of a job that completes at `moment`."""
         name = f"{self.id}.{query.format.lower()}"
         if self.raw:
             return File(name, self.raw(query.start, query.end, query.program, query.filters), None)
@@ -106,7 +107,7 @@ class Report:
         return File(name, encoded, len(document["Records"]))
 
     def records(self, rows: Rows) -> list[dict[str, str]]:
-        """Rows as the objects of a synchronous run."""
+        """Return rows as the objects of a synchronous run."""
         names = self.names
         return [dict(zip(names, row, strict=True)) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The rows of the invented account's reports, as they stand at a moment."""
+"""The rows of the invented account's reports, as of any time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tap_affiliate_reports.sandbox.data import ATTO, PROGRAMS, Account, Action, 
 from tap_affiliate_reports.sandbox.impact.report import Filters
 
 Cell = Callable[[Action, float], str]
-"""A column's text for an action as it stands at a moment (POSIX seconds)."""
+"""A column's text for an action as of a time (POSIX seconds)."""
 
 Row = list[str]
 Source = Callable[[datetime, date, date, str | None, Filters], Iterator[Row]]
-"""The rows of some days (inclusive) and a program (None: all), as they stand at a moment."""
+"""The rows of some days (inclusive) and a program (None: all), as of a time."""
 
 AsOf = Callable[[datetime, date | None, date | None, str | None, Filters], Iterator[Row]]
 
 
 def dated(account: Account, source: Source) -> AsOf:
-    """Make a report's `rows_as_of` of a source: without dates it gives the last 30 days."""
+    """Return a report's `rows_as_of`; without dates it returns the last 30 days."""
 
     def rows(
         moment: datetime, start: date | None, end: date | None, program: str | None, asked: Filters
@@ -46,7 +46,7 @@ def listing(account: Account, cells: list[Cell]) -> Source:
 
 
 def nothing(*_: object) -> Iterator[Row]:
-    """Give no row, ever."""
+    """Return no row."""
     return iter(())
 
 
@@ -140,7 +140,7 @@ class AccountRows:
     def tracking(
         self, moment: datetime, _start: date, _end: date, _program: str | None, _: Filters
     ) -> Iterator[Row]:
-        """Give the same full list whatever dates are asked for; it changes once a day."""
+        """Return the same list for all dates; it changes once a day."""
         last = self.account.today(moment) - timedelta(days=1)
         for brand in PROGRAMS:
             for number in range(8):

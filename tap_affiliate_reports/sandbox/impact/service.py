@@ -1,4 +1,4 @@
-"""impact.com's partner API as the tap meets it; every knob may be turned while it runs."""
+"""A fake of impact.com's partner API; every attribute may be changed while it runs."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ QUERY_WORDS = {"START_DATE", "END_DATE", "SUBAID", "ResultFormat", "RQueryIDx", 
 class ImpactSandbox(JobBoard, Service):
     """Reports, jobs and quota of one account, behind HTTP Basic.
 
-    `timezone` is the account's zone. CompanyInformation answers it as a display label whose GMT
-    part follows summer time, `(GMT -05:00) Eastern Time (US & Canada)`; the account IANA_ACCOUNT,
-    and zones without a label here, get the IANA name. Another `company_timezone` is answered
-    instead (None: no zone).
-    `forbidden` holds words of paths ("Jobs", "CompanyInformation", "Replay", ...; "JobList" and
-    "ReportList" for the lists alone) that answer 403. `download_mode` "redirect" goes by the
+    `timezone` is the account's zone. CompanyInformation returns it as a display label whose GMT
+    part follows summer time, `(GMT -05:00) Eastern Time (US & Canada)`; for the account
+    IANA_ACCOUNT, and for zones without a label here, as the IANA name. Another `company_timezone`
+    is returned instead (None: no zone).
+    `forbidden` holds parts of paths ("Jobs", "CompanyInformation", "Replay", ...; "JobList" and
+    "ReportList" for the lists alone) that answer 403. `download_mode` "redirect" redirects to the
     storage host, "stream" answers with the bytes.
     """
 
@@ -85,7 +85,7 @@ class ImpactSandbox(JobBoard, Service):
             setup.now,
             setup.storage,
             job_seconds=setup.job_seconds,
-            exports_per_day=setup.quota,
+            exports_per_day=setup.exports_per_day,
             timezone=setup.timezone,
         )
         for report in invented_reports(setup.account):
@@ -93,16 +93,16 @@ class ImpactSandbox(JobBoard, Service):
         return service
 
     def add(self, report: Report) -> Report:
-        """Add a report, or replace the one of its id (its name, where it has no id)."""
+        """Add a report, or replace the one of its id (of its name, without an id)."""
         self.reports[report.id or report.name] = report
         return report
 
     def remove(self, report_id: str) -> None:
-        """Take a report away; its jobs stay."""
+        """Remove a report; its jobs remain."""
         del self.reports[report_id]
 
     def __call__(self, request: LoggedRequest) -> Response | None:
-        """Answer, or None for a path this service does not have."""
+        """Answer, or return None for a path of another service."""
         match request.segments:
             case ["Mediapartners", sid, *rest] if rest:
                 pass

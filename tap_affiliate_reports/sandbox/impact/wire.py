@@ -1,4 +1,4 @@
-"""Documents as impact.com writes them: paged envelopes, errors, JSON, or XML when not asked."""
+"""Documents in impact.com's form: paged envelopes and errors, as XML unless JSON is requested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_affiliate_reports.sandbox.message import LoggedRequest, Response
 
 
 class Refused(Exception):
-    """Raised by a route to answer with an error body; bad input may be told as 200."""
+    """Raised by a route to answer with an error body; bad input may have the HTTP status 200."""
 
     def __init__(self, status: int, message: str, field: str = "", *, bad_input: bool = False):
         super().__init__(message)
@@ -29,7 +29,7 @@ def answer(request: LoggedRequest, document: object, status: int = 200) -> Respo
 
 
 def error(message: str, field: str = "") -> dict[str, object]:
-    """Make the body of a refusal; `field` is the parameter at fault."""
+    """Return the body of a refusal; `field` is the wrong parameter."""
     errors = [{"Field": field, "Message": message}] if field else []
     return {"Status": "ERROR", "Message": message, "Errors": errors}
 
@@ -37,7 +37,7 @@ def error(message: str, field: str = "") -> dict[str, object]:
 def page(
     request: LoggedRequest, name: str, entries: Sequence[object], size: int
 ) -> dict[str, object]:
-    """Cut the page a request asks for out of a list, in an envelope of text and relative links."""
+    """Return the requested page of a list, in an envelope of text and relative links."""
     number = max(1, int(request.first("Page") or 1))
     total = len(entries)
     shown = entries[(number - 1) * size : number * size]

@@ -1,7 +1,7 @@
-"""The rows of the invented advertiser: any day as it stood at any moment.
+"""The rows of the invented advertiser: any day as of any time.
 
-A day's clicks stand once its hours are over. Conversions and their costs grow for two weeks, and a
-few rows come late or vanish; after that a day never changes.
+The clicks of a day no longer change once its hours are over. Conversions and their costs grow for
+two weeks, and a few rows come late or vanish; after that a day never changes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Hit:
-    """What one publisher brought in an hour; money in thousandths, moments in POSIX seconds."""
+    """The results of one publisher in an hour; money in thousandths, times in POSIX seconds."""
 
     happened: datetime
     facts: tuple[tuple[str, str], ...]
@@ -61,13 +61,13 @@ class Hit:
     vanishes: float
 
     def conversions_at(self, moment: datetime) -> int:
-        """Return the conversions told by then."""
+        """Return the conversions reported by then."""
         settled = min(1.0, (moment - self.happened) / SETTLES)
         return int(self.conversions * (0.7 + 0.3 * settled))
 
 
 class Advertiser:
-    """The hits of one advertiser; each day is made once and kept."""
+    """The hits of one advertiser; each day is created once and cached."""
 
     def __init__(self, rows_per_day: int) -> None:
         self.rows_per_day = rows_per_day
@@ -76,13 +76,13 @@ class Advertiser:
     def rows(
         self, start: date, stop: date, interval: str, moment: datetime, skip: Container[date] = ()
     ) -> list[Row]:
-        """Give the rows of these days (UTC, inclusive, less some) as they stood at `moment`."""
+        """Return the rows of these days (UTC, inclusive), without `skip`, as of `moment`."""
         form = INTERVALS[interval]
         sums: dict[tuple[tuple[str, str], ...], list[int]] = {}
         for hit in self._hits(start, stop, moment, skip):
             total = sums.setdefault((("time", hit.happened.strftime(form)), *hit.facts), [0, 0, 0])
-            told = hit.conversions_at(moment)
-            for index, number in enumerate((hit.clicks, told, told * hit.price)):
+            conversions = hit.conversions_at(moment)
+            for index, number in enumerate((hit.clicks, conversions, conversions * hit.price)):
                 total[index] += number
         return [_row(key, *total) for key, total in sums.items()]
 

@@ -1,4 +1,4 @@
-"""Instal.com's report export as the tap meets it; every knob may be turned while it runs."""
+"""A fake of Instal.com's report export; every attribute may be changed while it runs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ SORTINGS = {"time", "campaign", "aff_sub_id", "cr", "campaign_id"}
 
 
 class _Refused(Exception):
-    """Raised where a request asks for what there is not."""
+    """Raised for a request with wrong parameters."""
 
 
 class InstalSandbox(Service):
     """The export tasks of one advertiser, behind a token.
 
-    `links_on_api` makes download links of the API's own origin, which need the token. `running`
-    is the word for a task that is not done. `columns` are those of the file, `header` overrides
-    the names in it, `csv_header` False leaves it out whatever is asked for, and `raw` overrides
-    the whole file.
+    With `links_on_api` download links are of the API's own origin, which needs the token. `running`
+    is the state of an unfinished task. `columns` are those of the file, `header` overrides their
+    names, `csv_header` False omits the header even if it is requested, and `raw` overrides the
+    complete file.
     """
 
     path = BASE
@@ -85,7 +85,7 @@ class InstalSandbox(Service):
         )
 
     def set_rows(self, day: date, rows: Iterable[Mapping[str, str]] | None) -> None:
-        """Make these the rows of a day, whatever the interval; None: invented ones again.
+        """Set the rows of a day, for every interval; None restores the invented ones.
 
         A column that a row does not name is empty, its time is the day's midnight.
         """
@@ -98,18 +98,18 @@ class InstalSandbox(Service):
     def rows(
         self, start: date, end: date, interval: str = "daily", moment: datetime | None = None
     ) -> list[Row]:
-        """Return the rows of these days (inclusive) as of a moment, else now, in no order."""
+        """Return the rows of these days (inclusive) as of a time, by default now, in no order."""
         seen = moment or self.now()
         fixed = [day for day in sorted(self._set) if start <= day <= end]
         found = [row for day in fixed for row in self._set[day]]
         return found + self.advertiser.rows(start, end, interval, seen, self._set)
 
     def end_next(self, state: str, result: str | None = None, times: int = 1) -> None:
-        """End the next tasks in this word, any word, with this result."""
+        """End the next tasks in this state, with this result."""
         self._outcomes.extend([(state, result)] * times)
 
     def __call__(self, request: LoggedRequest) -> Response | None:
-        """Answer, or None for a path this service does not have."""
+        """Answer, or return None for a path of another service."""
         if not request.path.startswith(BASE):
             return None
         match request.method, request.path.removeprefix(BASE).split("/"):

@@ -1,4 +1,4 @@
-"""A task: what was asked for, and where it stands by the clock alone."""
+"""A task: its parameters and its state, which depends on the clock alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PENDING, SUCCESS = "PENDING", "SUCCESS"
 
 @dataclass(frozen=True)
 class Query:
-    """What an export asks for; both days are included."""
+    """The parameters of an export; both days are included."""
 
     start: date
     stop: date
@@ -23,7 +23,7 @@ class Query:
 
 @dataclass
 class Task:
-    """One task; `ends` is the state word after `seconds`, `result` what it says with it."""
+    """One task; `ends` is its state after `seconds`, `result` the result of that state."""
 
     id: str
     query: Query
@@ -37,15 +37,15 @@ class Task:
 
     @property
     def completed(self) -> datetime:
-        """When the task ends, in the future perhaps."""
+        """When the task ends; may be in the future."""
         return self.created + timedelta(seconds=self.seconds)
 
     def state(self, now: datetime) -> str:
-        """Return the state word."""
+        """Return the state."""
         return self.ends if now >= self.completed else PENDING
 
     def file(self) -> bytes:
-        """Return the bytes as of the moment the task completed; they are made once."""
+        """Return the bytes as of the completion of the task; they are created once."""
         with self._lock:
             if self._file is None:
                 self._file = self.make(self)

@@ -12,7 +12,7 @@ import pendulum
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.job import ExportRequest
-from tap_affiliate_reports.http import ApiClient, HeaderAuth
+from tap_affiliate_reports.http import HeaderAuth
 from tap_affiliate_reports.schema import ADDED, Kind, json_text, property_schema
 from tap_affiliate_reports.sources.hienergy import settings as declared
 from tap_affiliate_reports.sources.hienergy.api import ERRORS, HiEnergyApi
@@ -23,6 +23,7 @@ from tap_affiliate_reports.sources.source import (
     Source,
     SourcePolicy,
     account_label,
+    api_client,
     flow_limits,
 )
 from tap_affiliate_reports.sources.values import Document, typed, without_nul
@@ -77,13 +78,12 @@ class HiEnergySource(Source):
         self.account = account_label(settings)
         self.old_account = str(settings.get("account", ""))
         key = str(settings["api_key"])
-        client = ApiClient(
-            base_url=str(settings["api_url"]).rstrip("/") + "/",
-            auth=HeaderAuth("X-Api-Key", key),
-            headers={"Accept": "application/json", "User-Agent": user_agent},
+        client = api_client(
+            settings,
+            HeaderAuth("X-Api-Key", key),
             clock=clock,
+            user_agent=user_agent,
             secrets=(key,),
-            max_wait_seconds=float(settings["max_wait_seconds"]),
             error_format=ERRORS,
         )
         self.api = HiEnergyApi(client)

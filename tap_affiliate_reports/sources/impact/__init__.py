@@ -10,7 +10,6 @@ from typing import Any
 from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.http import ApiClient
 from tap_affiliate_reports.settings.shared import defaults
 from tap_affiliate_reports.sources.impact import settings as declared
 from tap_affiliate_reports.sources.impact.api import ImpactApi
@@ -24,6 +23,7 @@ from tap_affiliate_reports.sources.source import (
     ReportSpec,
     Source,
     SourcePolicy,
+    api_client,
     flow_limits,
 )
 from tap_affiliate_reports.sources.values import text_of
@@ -44,17 +44,13 @@ class ImpactSource(Source):
         self.settings = settings
         self.account = self.old_account = str(settings["account_sid"])
         token = str(settings["auth_token"])
-        client = ApiClient(
-            base_url=str(settings["api_url"]),
-            auth=HTTPBasicAuth(self.account, token),
-            headers={
-                "Accept": "application/json",
-                "IR-Version": str(settings["api_version"]),
-                "User-Agent": user_agent,
-            },
+        client = api_client(
+            settings,
+            HTTPBasicAuth(self.account, token),
+            headers={"IR-Version": str(settings["api_version"])},
             clock=clock,
+            user_agent=user_agent,
             secrets=(token, b64encode(f"{self.account}:{token}".encode()).decode(), self.account),
-            max_wait_seconds=float(settings["max_wait_seconds"]),
             error_format=ERRORS,
         )
         self.api = ImpactApi(client, self.account, settings.get("timezone") or "")

@@ -7,7 +7,7 @@ from datetime import date, timedelta, tzinfo
 from typing import Any
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.http import ApiClient, HeaderAuth
+from tap_affiliate_reports.http import HeaderAuth
 from tap_affiliate_reports.schema import Column, Kind
 from tap_affiliate_reports.settings import parse_zone
 from tap_affiliate_reports.sources.instal import settings as declared
@@ -18,6 +18,7 @@ from tap_affiliate_reports.sources.source import (
     Source,
     SourcePolicy,
     account_label,
+    api_client,
     flow_limits,
 )
 
@@ -68,14 +69,8 @@ class InstalSource(Source):
         self.account = account_label(settings)
         self.old_account = str(settings.get("account", ""))
         token = str(settings["auth_token"])
-        client = ApiClient(
-            base_url=str(settings["api_url"]).rstrip("/") + "/",
-            auth=HeaderAuth("Authorization", f"Token {token}"),
-            headers={"Accept": "application/json", "User-Agent": user_agent},
-            clock=clock,
-            secrets=(token,),
-            max_wait_seconds=float(settings["max_wait_seconds"]),
-        )
+        auth = HeaderAuth("Authorization", f"Token {token}")
+        client = api_client(settings, auth, clock=clock, user_agent=user_agent, secrets=(token,))
         self.exports = InstalExports(client, settings["interval"], settings["sorting"])
         self.policy = SourcePolicy(
             limits=flow_limits(settings),
