@@ -1,4 +1,4 @@
-"""BATCH: the same records in files, loaded by a real target too."""
+"""BATCH files have the same records as RECORD messages, also when a real target loads them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
 
 LISTING = "mp_action_listing_fast"
-# Some of its values do not fit their types.
+# A report with values that do not fit their types.
 ODD = "mp_account_audit_log"
 VERSION = "_sdc_table_version"
 
@@ -84,7 +84,7 @@ def test_the_files_hold_the_records_and_the_state_is_the_same(
     assert run.records("jobs") != []
     windows = run.windows(LISTING)
     assert windows == plain.windows(LISTING)
-    # Between a window's file and the next window's stands the STATE that has the first.
+    # The STATE with a window is between the file of this window and that of the next one.
     kinds = [m["type"] for m in run.messages if m["type"] in {"BATCH", "STATE"}]
     assert "BATCHBATCH" not in "".join(kinds)
     assert len(kinds) > 2 * len(windows)
@@ -187,7 +187,7 @@ def test_a_disk_that_is_full_is_a_clear_error(
 
 @contextmanager
 def commits_whatever_happens(storage: StorageTarget) -> Iterator[Any]:
-    """Do as singer-sdk 0.55: the part of a file that failed is put in its place too."""
+    """Commit the part of a failed file too, as singer-sdk 0.55 does."""
     fs = storage._root_path.fs
     fs.start_transaction()
     storage._root_path.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ def test_a_write_that_fails_leaves_no_file_that_looks_whole(
 def test_a_file_has_its_name_only_once_it_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Moving from the spool to another disk copies, so another name is used until it is done."""
+    """A move to another disk is a copy, so the file has another name until it is complete."""
     found = batch_config(batched({}, tmp_path / "root"))
     assert found is not None
     move, seen = LocalFileSystem.mv, list[list[str]]()
@@ -266,7 +266,7 @@ def test_a_file_has_its_name_only_once_it_is_whole(
 def test_a_file_is_in_the_spool_until_it_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is told to stop removes that folder, and nothing else may be left."""
+    """A signal removes the spool, so no file may remain elsewhere."""
     spool, root, temporary = (tmp_path / name for name in ("spool", "root", "tmp"))
     spool.mkdir()
     temporary.mkdir()

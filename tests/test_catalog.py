@@ -1,4 +1,4 @@
-"""A catalog: what it may say, and what would else mean something that nobody wrote."""
+"""Catalogs: which values are valid, and which are refused because they would be misread."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ MINIMAL: dict[str, Any] = {
 
 
 def with_entry(**changes: Any) -> dict[str, Any]:
-    """Return a catalog of one stream; what is changed to `...` is left out."""
+    """Return a catalog of one stream; keys changed to `...` are omitted."""
     changed = {**json.loads(json.dumps(MINIMAL)), **changes}
     return {"streams": [{key: value for key, value in changed.items() if value is not ...}]}
 
@@ -120,7 +120,7 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize(
         "bad",
         [
-            # Words of a fixed list
+            # Enumerations
             with_root(selected=True, inclusion="Automatic"), with_column(inclusion="unsuported"),
             with_column(inclusion=5), with_column(inclusion=True),
             with_entry(replication_method="full_table"), with_entry(replication_method="LOG_BASED"),
@@ -275,7 +275,7 @@ class TestWhatIsAccepted:
         expected = selected if selected is not None else by_default
         where = AMOUNT if with_column_too else ()
         if expected is None:
-            expected = with_column_too  # a column is as its stream; a stream is not selected
+            expected = with_column_too  # a column has its stream's selection; streams have none
         assert found is not None
         assert found["sales"].metadata.resolve_selection()[where] is expected
 
@@ -285,7 +285,7 @@ class TestWhatACatalogCanNotChange:
     def sync_with(
         self, sandbox: Sandbox, clock: FakeClock, catalog: dict[str, Any]
     ) -> Callable[[], Run]:
-        """Return a function that syncs with the catalog as it is then."""
+        """Return a function that syncs with the present catalog."""
         return lambda: sync(config_for(sandbox), clock, catalog=catalog)
 
     OTHER = ([], ["Id"], None, ...)
@@ -313,7 +313,7 @@ class TestWhatACatalogCanNotChange:
     def test_the_replication_key_of_a_stream(
         self, catalog: dict[str, Any], sync_with: Callable[[], Run], stream: str, key: Any
     ) -> None:
-        """A catalog that is older than a change of the stream's own must not stop it."""
+        """A catalog from before a change of the stream must not stop it."""
         for where, name in (
             (entry(catalog, stream), "replication_key"),
             (metadata(catalog, stream=stream), "replication-key"),
@@ -364,7 +364,7 @@ class TestWhatACatalogCanNotChange:
     def test_a_replication_method_in_the_metadata_counts_as_in_the_entry(
         self, catalog: dict[str, Any], sync_with: Callable[[], Run], stream: str
     ) -> None:
-        """`replication-method` is the user's own word in a Singer catalog."""
+        """Users may set `replication-method` in a Singer catalog."""
         metadata(catalog, stream=stream)["replication-method"] = "FULL_TABLE"
         run = sync_with().ok()
         assert run.tap.streams[stream].replication_method == "FULL_TABLE"

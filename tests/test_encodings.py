@@ -1,4 +1,4 @@
-"""Bodies whose Content-Encoding lies, cut bodies, and answers without a body."""
+"""Bodies with a wrong Content-Encoding, bodies cut short, and responses without a body."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def twice(body: bytes) -> bytes:
     return gzip.compress(gzip.compress(body))
 
 
-# What is announced, and what is done to the body.
+# The announced encoding, and the function that encodes the body.
 LIES: list[tuple[str, Pack]] = [
     ("gzip", plain),
     ("gzip", gzip.compress),
@@ -64,7 +64,7 @@ NAMES = [f"{announced or 'nothing'}-{pack.__name__}" for announced, pack in LIES
 
 
 class World:
-    """A few rows of each source, and what a warehouse must hold of them."""
+    """A few rows of each source, and the rows that a warehouse must have of them."""
 
     def __init__(self, sandbox: Sandbox, clock: FakeClock) -> None:
         self.sandbox, self.clock = sandbox, clock
@@ -129,7 +129,7 @@ def test_a_job_s_file_is_read_whichever_host_sends_it(
 
 
 def both(first: Action, then: Action) -> Action:
-    """Do one thing to the real answer, and then the other."""
+    """Apply one function to the real response, and then the other."""
     return lambda real: then(lambda: first(real))
 
 
@@ -148,7 +148,7 @@ def test_a_compressed_body_cut_short_is_asked_for_again(
 ) -> None:
     for source in SOURCES:
         world.sandbox.faults.clear()
-        # Where a POST is cut, the export has been made: it may be asked for once more.
+        # The response to a POST is cut after the export was created: it may be requested again.
         fault = world.sandbox.faults.add(
             place, both(encoded(announced, gzip.compress), CUTS[how]), 2
         )
@@ -225,7 +225,7 @@ def test_an_empty_file_twice_is_an_empty_report(world: World, name: str) -> None
         assert not [
             m for m in run.messages if m["type"] == "RECORD" and "_row_number" in m["record"]
         ]
-        # Discovery looks into the two files of Hi Energy AI too.
+        # Discovery reads the two files of Hi Energy AI too.
         assert fault.hits == 2 * {"hienergy": 2 * 2, "instal": 1}[source]
 
 

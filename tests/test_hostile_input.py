@@ -1,4 +1,4 @@
-"""Whatever comes over the wire: right rows or a clear error, bounded memory, never a hang."""
+"""Any bytes from the network: correct rows or a clear error, bounded memory, never a hang."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROWS = [
     ['ü, "quoted"\r\nline', "-3", "12", "0", "", ""],
 ]
 GOOD = b'{"Status":"COMPLETED","Id":"x","CompletedDate":"2026-11-19T15:00:01Z"}'
-# Ample for a loaded machine; a hang lasts for ever.
+# Enough for a busy machine; a hang would never end.
 TOO_LONG = 20.0
 
 FUZZ = settings(
@@ -50,7 +50,7 @@ FUZZ = settings(
 
 
 class Service:
-    """A sandbox with one report, whose file and answers a test may spoil."""
+    """A sandbox with one report, whose file and responses a test may corrupt."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -97,7 +97,7 @@ def service() -> Iterator[Service]:
 
 
 def check_clear(run: Run) -> None:
-    """Check that a sync ended well or by an error that is meant for people; its keys are whole."""
+    """Check that a sync succeeded or failed with a readable error, and has complete keys."""
     if run.error is not None:
         assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
         told = str(run.error)
@@ -240,7 +240,7 @@ def test_metadata_of_twenty_thousand_columns_is_a_stream_or_a_clear_error(
     service.with_answer("/MetaData", body(document))
 
 
-# Memory, in a process of its own
+# Memory, in a separate process
 
 
 def _peak(content: bytes, where: str, results: Any) -> None:
@@ -258,7 +258,7 @@ def _peak(content: bytes, where: str, results: Any) -> None:
 
 
 def peak(content: bytes, where: str) -> tuple[float, str]:
-    """Return the megabytes that a sync took more than an ordinary one, and its error."""
+    """Return the megabytes that a sync used beyond an ordinary one, and its error."""
     context = multiprocessing.get_context("forkserver")
     results = context.Queue()
     process = context.Process(target=_peak, args=(content, where, results))
@@ -272,7 +272,7 @@ def peak(content: bytes, where: str) -> tuple[float, str]:
 
 
 def bomb(start: bytes, filler: bytes, megabytes: int) -> bytes:
-    """Pack a text that is this long when unpacked."""
+    """Return the gzip of a text with this length."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as file:
         file.write(start)

@@ -1,4 +1,4 @@
-"""The one HTTP client: what it retries and how long, where it sends what, what it never tells."""
+"""The HTTP client: what it repeats and for how long, its credentials, redirects and redaction."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FILE = b"Id,Amount\r\n1,2.50\r\n" * 100
 
 
 class Service(Recorder):
-    """Two origins on loopback; each answer is the next of its list, the last one for ever."""
+    """Two origins on loopback; each sends the next response of its list, and repeats the last."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock.now)
@@ -53,11 +53,11 @@ class Service(Recorder):
         return replace(answers.pop(0) if len(answers) > 1 else answers[0])
 
     def says(self, *answers: Response) -> None:
-        """Answer so at the API's origin."""
+        """Set the responses of the API's origin."""
         self.answers["api"] = list(answers)
 
     def stores(self, *answers: Response) -> None:
-        """Answer so at the storage's origin."""
+        """Set the responses of the storage's origin."""
         self.answers["storage"] = list(answers)
 
     def asked(self, origin: str = "api") -> list[LoggedRequest]:
@@ -70,7 +70,7 @@ class Service(Recorder):
 
 @pytest.fixture
 def service(clock: FakeClock) -> Iterator[Service]:
-    """A service that answers as it is told."""
+    """A service with the responses of the test."""
     running = Service(clock)
     yield running
     running.stop()
@@ -84,7 +84,7 @@ def client_of(base_url: str, clock: FakeClock, **options: Any) -> ApiClient:
 
 @pytest.fixture
 def client(service: Service, clock: FakeClock) -> ApiClient:
-    """A client of the service; its jitter is the longest."""
+    """A client of the service with the longest jitter."""
     return client_of(service.api.url, clock)
 
 
@@ -352,11 +352,11 @@ class TestRetries:
 class TestDownloads:
     @pytest.fixture
     def target(self, tmp_path: Path) -> Path:
-        """Where the file goes."""
+        """The path of the downloaded file."""
         return tmp_path / "file.csv"
 
     def redirected(self, service: Service) -> str:
-        """Have every download go by a signed link; return it."""
+        """Make the API redirect each download to a signed link, and return the link."""
         link = f"{service.storage.url}/file?X-Signature=abc&Expires=1"
         service.says(moved(link))
         return link
@@ -540,7 +540,7 @@ class TestTheServiceSClock:
 
 class TestSecrets:
     def output_of(self, act: Callable[[], object]) -> str:
-        """Return all that an act that fails says: its error and its log, at every level."""
+        """Return the output of a failing call: its error and its log at all levels."""
         with listening() as log, pytest.raises(ApiError) as raised:
             act()
         formatter = logging.Formatter()

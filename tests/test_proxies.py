@@ -1,4 +1,4 @@
-"""Proxies of the environment: whom they are used for, and what errors say of them."""
+"""Proxies of the environment: which requests use them, and which errors name them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def column(name: str, kind: Kind = Kind.STRING) -> Column:
 
 
 def one_by_one(rows, match, added=(), *, first=1, stream="r", version=None, at=None, **options):
-    """Return the lines of these rows, one record at a time, and what did not fit by column."""
+    """Return the lines of these rows, encoded individually, and the number of misfits by column."""
     parse = row_parser(match, added, **options)
     lines, unparsed = [], Counter()
     for number, row in enumerate(rows, first):
@@ -68,7 +68,7 @@ def in_blocks(rows, match, added=(), *, first=1, size=250, stream="r", version=N
 
 
 def messages(lines: bytes) -> list[object]:
-    """Return what the lines say: names in their order, and numbers with every digit."""
+    """Return the parsed lines: names in their order, and numbers with all digits."""
     assert lines.endswith(b"\n") or not lines
     return [
         json.loads(
@@ -137,7 +137,7 @@ def files(draw: st.DrawFn):
     match = match_header(header, columns)
     added = unknown_columns(match.unknown, [c.name for c in columns]) if draw(st.booleans()) else ()
     kind_at = {index: column.kind for index, column in match.found}
-    # A column is all as usual, all but a few texts, or anything.
+    # All texts of a column are usual, or all but a few, or they are arbitrary.
     texts = []
     for index in range(len(header)):
         usual = USUAL[kind_at.get(index, Kind.STRING)]
@@ -194,7 +194,7 @@ def assert_same_beside_usual_texts(kind, text):
 @pytest.mark.parametrize("kind", Kind)
 @given(text=st.text(max_size=30) | DIGITS | st.builds(str.__add__, CLOCK, OFFSETS))
 def test_a_text_says_the_same_beside_usual_ones(kind, text):
-    """The usual form is decided for a whole column: no text may pass for what others are."""
+    """The form is decided for a complete column: each text of another form must be recognized."""
     assert_same_beside_usual_texts(kind, text)
 
 
@@ -305,7 +305,7 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch):
     def encode(first: int, last: int) -> None:
         for number in range(first, last, 10):
             hours = [start + timedelta(hours=hour) for hour in range(number, number + 10)]
-            # Texts that are looked up whole, in halves, and not at all.
+            # Texts that are cached completely, in halves, and not at all.
             rows = [[f"{hour:%H}{hour}", str(hour), f"{hour}" + "." * 10_000] for hour in hours]
             lines.encode(list(zip(*rows, strict=True)), number)
 

@@ -34,7 +34,7 @@ from tap_affiliate_reports.schema import (
 
 UTC = timezone.utc
 NEW_YORK = ZoneInfo("America/New_York")
-# Offsets of whole hours, of 30 and 45 minutes; gaps at midnight, of 30 minutes, of a whole day.
+# Offsets of full hours, of 30 and 45 minutes; gaps at midnight, of 30 minutes, of a full day.
 ZONES = st.sampled_from(
     [
         UTC,
@@ -49,7 +49,7 @@ ZONES = st.sampled_from(
         pendulum.timezone("America/New_York"),
     ]
 )
-# A few letters, so that names meet; the whole of Unicode, so that nothing is left out.
+# A few letters, so that names collide; all of Unicode, so that every character occurs.
 NAMES = st.text(st.sampled_from("aAbB_ 2%ß\0"), max_size=4) | st.text(max_size=80)
 
 
@@ -125,7 +125,7 @@ def test_a_schema_has_the_columns_of_the_tap_then_those_of_the_report():
     nullable = {name for name, added in ADDED.items() if "null" in added["type"]}
     assert nullable == {"_sdc_deleted_at", "_unparsed"}
     jsonschema.validate({"_unparsed": '{"Payout":"n/a"}', "_deleted": False}, schema)
-    # A loader of Parquet refuses an object without properties.
+    # Loaders of Parquet reject an object without properties.
     assert ADDED["_unparsed"]["type"] == ADDED_TO_FILES["_unparsed"]["type"] == ["string", "null"]
 
 
@@ -323,8 +323,8 @@ def in_utc(moment: datetime) -> str:
 
 
 @given(LOCAL, ZONES)
-@example(datetime(2026, 3, 8, 2, 30), NEW_YORK)  # skipped: counts on from before the gap
-@example(datetime(2026, 11, 1, 1, 30), NEW_YORK)  # comes twice: the first
+@example(datetime(2026, 3, 8, 2, 30), NEW_YORK)  # skipped: the offset before the gap
+@example(datetime(2026, 11, 1, 1, 30), NEW_YORK)  # repeated: the first
 @example(datetime(1987, 4, 5, 1, 0, 59), ZoneInfo("America/St_Johns"))  # a gap from 00:01 on
 @example(datetime(2010, 3, 27, 1, 30), ZoneInfo("Asia/Gaza"))  # a gap that ends at 01:01
 @example(datetime(1883, 11, 18, 12, 3, 57), NEW_YORK)  # local mean time, offset with seconds
@@ -393,7 +393,7 @@ def test_equal_names_are_matched_in_their_order():
 
 
 def matched(header: Sequence[str], sources: Sequence[str]) -> dict[str, str]:
-    """Return the column of each name of the header that has one."""
+    """Return the source name of the column that matches each name of a header."""
     match = match_header(header, [column(source) for source in sources])
     return {header[index]: found.source for index, found in match.found}
 
@@ -472,7 +472,7 @@ def test_a_sign_on_one_side_matches_only_where_nothing_else_claims_the_name(sign
     assert matched(["Discount", signed], ["Discount"]) == {"Discount": "Discount"}
     assert matched(["Discount"], ["Discount", signed]) == {"Discount": "Discount"}
     assert matched(["DISCOUNT", signed], ["Discount"]) == {"DISCOUNT": "Discount"}
-    # The column that is left over is not the only one that the name could stand for.
+    # The remaining column is not the only one that the name could mean.
     assert matched(["Discount £", "Discount"], ["Discount £", signed]) == {
         "Discount £": "Discount £"
     }

@@ -1,4 +1,4 @@
-"""The service's clock: whose Date is used, and what a wrong one must not do."""
+"""The service's clock: which Date headers are used, and the effects of wrong ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNREADABLE = {"too large", "9999, west"}
 
 
 def dated(*dates: str) -> Callable[[Callable[[], Response]], Response]:
-    """Answer with these dates by turns; "" is the right one."""
+    """Send these Date headers in turn; "" is the correct one."""
     turns = [0]
 
     def act(real: Callable[[], Response]) -> Response:
@@ -149,7 +149,7 @@ def test_any_header_is_a_date_in_utc_or_none(text: str) -> None:
 def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert http_date("Thu, 19 Nov 2026 15:00:00") == NOW
     assert http_date("Thu, 19 Nov 2026 15:00:00 -0000") == NOW
-    # Two headers are one with a comma.
+    # Two headers are joined with a comma.
     assert http_date("Thu, 19 Nov 2026 15:00:00 GMT, Thu, 01 Jan 1970 00:00:00 GMT") == NOW
     assert requested_pause({"Retry-After": "Thu, 19 Nov 2026 15:00:40"}, NOW) == 40
 
@@ -163,6 +163,6 @@ def test_a_wait_until_a_moment_is_counted_by_the_clock_that_named_it(
     named = str(until.timestamp()) if "Reset" in header else format_datetime(until, usegmt=True)
     headers = {header: named, "Date": format_datetime(there, usegmt=True)}
     assert requested_pause(headers, NOW) == 40
-    # A proxy wrote the Date, and the service the moment.
+    # A proxy wrote the Date header, and the service the moment.
     wrong = {**headers, "Date": FAR["1970"]}
     assert there != NOW or requested_pause(wrong, NOW) == 40

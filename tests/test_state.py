@@ -1,4 +1,4 @@
-"""The ledger stands in STATE as it was noted; the bookmark only moves forward; junk is refused."""
+"""STATE contains what the ledgers record; bookmarks only advance; an invalid STATE is refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ loads = st.lists(
 
 
 def again(state: dict[str, Any]) -> Ledger:
-    """Read a state as a next sync would."""
+    """Return the ledger that the next sync would read."""
     return Ledger(json.loads(json.dumps(state)), "_window_end")
 
 
@@ -139,7 +139,7 @@ START = datetime(2026, 11, 1, tzinfo=timezone.utc)
 
 
 def files_of(state: dict[str, Any], start: datetime = START) -> FileLedger:
-    """Read a state of files as a next sync would."""
+    """Return the ledger of files that the next sync would read."""
     return FileLedger(json.loads(json.dumps(state)), start)
 
 
@@ -150,9 +150,9 @@ class TestFileLedger:
     ) -> None:
         draw, hours = data.draw, st.integers(0, 23)
         now, state, noted = START, {}, []
-        # When each was finished, and when it is first listed: up to a day later.
+        # The moment when each file was finished, and when it is first listed: up to a day later.
         files: dict[str, tuple[datetime, datetime]] = {}
-        # What each sync asks for, and is answered with: an export of before the start.
+        # Each sync requests an export, and receives one that was finished before the start.
         asked_for = START - timedelta(days=draw(st.integers(1, 9)))
         syncs = draw(st.integers(1, 6))
         for number in range(syncs):

@@ -1,4 +1,4 @@
-"""The state that is given: alone, in a STATE message, as Meltano prints and stores it."""
+"""The state of a sync: a state object, a STATE message, and as Meltano prints and stores it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TestUnwrap:
         try:
             merged = json.loads(meltano.json_merged())
         except (AttributeError, TypeError):
-            # Meltano can't merge an object with something in it onto a scalar.
+            # Meltano can't merge an object that is not empty onto a scalar.
             unwrap(stored)
         else:
             assert unwrap(stored) == merged["singer_state"]
@@ -113,9 +113,9 @@ class TestUnwrap:
             {"completed": {"singer_state": STATE}, "partial": [STATE]},
             {"completed": {"singer_state": STATE}, "partial": {"singer_state": None}},
             {"completed": {"sales": {}}, "partial": {}},
-            # What `meltano state export` prints: one entry per state ID.
+            # The output of `meltano state export`: one entry per state ID.
             {"dev:tap-to-target": {"completed": {"singer_state": STATE}, "partial": {}}},
-            # Two states: one of them would be ignored.
+            # Two states, of which one would be ignored.
             {"bookmarks": {}, "singer_state": STATE}, {**STATE, "type": "STATE", "value": OLDER},
             {"singer_state": STATE, "completed": {"singer_state": OLDER}},
         ],

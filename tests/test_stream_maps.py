@@ -1,4 +1,4 @@
-"""Stream maps: a mistake is one line before an export; a bad row fails its stream alone."""
+"""Stream maps: a mistake is one line before any export; a bad row fails only its stream."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def command_line(
 
 
 MISTAKES: list[tuple[Any, list[str]]] = [
-    # A definition, and what the line names.
+    # A definition, and the texts in the error.
     ({"Twice": "Amount *"}, ["Twice", "Amount *"]),
     ({"Twice": ""}, ["Twice"]),
     ({"Twice": " Amount"}, ["Twice", " Amount"]),
@@ -390,7 +390,7 @@ def test_a_row_of_a_list_that_fails_fails_the_list_alone(
 
 
 def test_a_list_that_breaks_off_keeps_its_bookmark(sandbox: Sandbox, clock: FakeClock) -> None:
-    """What Hi Energy AI lists after the row that fails is read again."""
+    """Rows that Hi Energy AI lists after the failing row are read again."""
     sandbox.hienergy.clear()
     for days in (9, 6, 3):
         add(sandbox, CSV, f"{days}", completed_at=clock.now() - timedelta(days=days))

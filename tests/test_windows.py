@@ -1,4 +1,4 @@
-"""Windows are pure dates: slots without gap or overlap, day ends in every zone, what is due."""
+"""Windows: slots without gap or overlap, ends of days in every zone, and what is due."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tap_affiliate_reports.windows import (
 UTC = timezone.utc
 DAY = timedelta(days=1)
 CALENDAR = [size for size in SIZES if size != "none"]
-# Zones with summer time, with half hours, with days that have no midnight or do not exist at all.
+# Zones with summer time, with half hours, and with days that have no midnight or do not exist.
 ZONES = [
     "UTC",
     "America/New_York",

@@ -1,4 +1,4 @@
-"""Zones by name: what is read back, and when two names mean the same days."""
+"""Time zones by name: reading names back, and comparing the rules of two zones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
         ("America/New_York", "America/Havana", False),
         ("Europe/Berlin", "Africa/Lagos", False),
         ("Europe/Lisbon", "Europe/London", True),
-        # The clocks of both change on the same days, at other hours.
+        # The clocks of both change on the same days, but at different hours.
         ("Asia/Beirut", "Europe/Athens", False),
         ("Mars/Olympus", "UTC", False),
         ("Mars/Olympus", "Mars/Olympus", True),

@@ -25,7 +25,7 @@ CELLS = st.text(st.sampled_from('a,"\r\n\0 é€😀'), max_size=6) | st.text(
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[list[str]]:
-    """Draw a header and rows of one width; a lone empty value would be a blank line."""
+    """Draw a header and rows of one width; a single empty value would be a blank line."""
     width = draw(st.integers(1, 4))
     cells = CELLS if width > 1 else CELLS.filter(lambda text: text.replace("\0", ""))
     rows = st.lists(cells, min_size=width, max_size=width)
@@ -33,14 +33,14 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
 
 
 def is_header(row: list[str]) -> bool:
-    """Return whether a row may be a header: not all white space, nor with another separator."""
+    """Return whether a row may be a header: not only whitespace, no other separator."""
     names = [name.replace("\0", "") for name in row]
     return not all(map(str.isspace, names)) and (len(row) > 1 or not set(names[0]) & set(";\t|"))
 
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory):
-    """Return a function that puts bytes into a file."""
+    """Return a function that writes bytes to a file."""
     path = tmp_path_factory.mktemp("spool") / "result"
 
     def put(content: bytes) -> Path:
@@ -59,7 +59,7 @@ def as_csv(rows, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL) -> str:
 
 
 def in_rows(block):
-    """Return what the block says, as rows."""
+    """Return the counts and the rows of a block."""
     return block.rows, block.lines, [list(row) for row in zip(*block.columns, strict=True)]
 
 
@@ -94,7 +94,7 @@ def test_rows_are_read_as_they_were_written(spool, table, quoting, encoding):
 
 
 def by_parser(text):
-    """Return the rows that a parser alone reads, or None where it or their widths are at fault."""
+    """Return the rows that csv.reader reads; None if it fails or their widths differ."""
     try:
         lines = (line.replace("\0", "") for line in io.StringIO(text, newline=""))
         rows = list(csv.reader(lines, strict=True))
@@ -151,7 +151,7 @@ def test_rows_are_those_of_a_parser_alone_wherever_a_block_ends(spool, text, blo
     ["1,2#,#3,#", '"1,x",2#"","3"#', '"""1""","say ""2"""#1,"2"#', '1,"2\r\n3"#"4\n",5#', "é,€#"],
 )
 def test_an_ordinary_block_is_read_at_once(block, end):
-    """Slowness is no fault that any other test would see."""
+    """No other test would notice a slow reader."""
     block = block.replace("#", end)
     rows = by_parser(block)
     lines_of_it = len(list(io.StringIO(block, newline="")))
@@ -196,7 +196,7 @@ def test_any_line_end_will_do(spool, lineterminator):
 
 @given(tables(), st.data())
 def test_a_file_cut_short_is_damaged_or_gives_the_first_rows(spool, table, data):
-    """A cut inside the last value of a row can't be seen, but for the missing line end."""
+    """A cut within the last value of a row is only recognized by the missing line end."""
     content = as_csv(table).encode()
     cut = data.draw(st.integers(0, len(content) - 1))
     path = spool(content[:cut])
@@ -305,7 +305,7 @@ def test_a_text_is_read_right_in_any_encoding(spool, table, encoding, mark):
 @settings(max_examples=400)
 @given(tables(), st.sampled_from(WIDE), st.booleans())
 def test_a_wide_text_without_a_mark_is_read_right_or_refused(spool, table, encoding, is_packed):
-    """Whatever the header is, as long as it has enough characters to tell."""
+    """The header may be any text with enough characters to detect the encoding."""
     table[0][0] += "header"
     content = as_csv(table).encode(encoding)
     with contextlib.suppress(DamagedFile):
@@ -416,7 +416,7 @@ def test_memory_does_not_grow_with_a_file_whose_blocks_end_within_a_record(spool
 
 @pytest.mark.parametrize("name", ["plain_columns", "plain_count"])
 def test_a_block_that_ends_within_a_record_is_read_at_once_with_its_rest(spool, monkeypatch, name):
-    """Slowness is no fault that any other test would see."""
+    """No other test would notice a slow reader."""
     at_once, function = [], getattr(reference, name)
 
     def note(block, width):
@@ -427,7 +427,7 @@ def test_a_block_that_ends_within_a_record_is_read_at_once_with_its_rest(spool, 
     monkeypatch.setattr(reference, name, note)
     path = spool(as_csv([["a", "b"], *[["one line\nand\nanother", "1"]] * 20_000]).encode())
     assert reference.inspect(path).rows == len(list(reference.read_rows(path))) == 20_000
-    # All but those beside the header, in the first block.
+    # All rows but those of the first block, which has the header.
     assert sum(at_once) > 15_000
 
 
@@ -467,7 +467,7 @@ def test_a_blank_line_is_a_null_in_a_report_of_one_column(tmp_path: Path) -> Non
 
 
 class TestJoinedParts:
-    """A row equal to the header is where another part begins."""
+    """A row equal to the header begins another part."""
 
     @settings(max_examples=300)
     @given(tables(), st.data(), st.integers(1, 40) | st.just(lines.BLOCK), st.booleans())

@@ -18,7 +18,7 @@ RECORDS = st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=5), max
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory):
-    """Return a function that puts bytes, or records, into a file."""
+    """Return a function that writes bytes or records to a file."""
     path = tmp_path_factory.mktemp("spool") / "result"
 
     def put(content):

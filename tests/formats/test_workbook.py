@@ -25,7 +25,7 @@ from tap_affiliate_reports.formats import workbook
 from tap_affiliate_reports.record_lines import RecordLines
 from tap_affiliate_reports.schema import Column, Kind, match_header, row_parser
 
-# What XML can hold and Excel does not write as an escape; a line end comes back as "\n".
+# Characters that XML allows and Excel does not escape; a line end is read as "\n".
 TEXTS = st.text(
     st.characters(
         codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="_\ufffe\uffff"
@@ -69,7 +69,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory):
-    """Return a function that puts bytes into a file."""
+    """Return a function that writes bytes to a file."""
     path = tmp_path_factory.mktemp("spool") / "result"
 
     def put(content: bytes) -> Path:
@@ -80,7 +80,7 @@ def spool(tmp_path_factory):
 
 
 def xlsx(*sheets: list[list[Any]], titles: tuple[str, ...] = ()) -> bytes:
-    """Write a workbook; text stays text whatever it looks like."""
+    """Return a workbook; texts stay texts even if they look like numbers."""
     book = openpyxl.Workbook(write_only=True)
     for number, rows in enumerate(sheets):
         sheet = book.create_sheet(titles[number] if titles else f"Sheet {number}")
@@ -129,7 +129,7 @@ def with_sheet(data: str) -> bytes:
 
 
 def with_shared(texts: list[str], data: str) -> bytes:
-    """Return a workbook whose cells share these texts, as most programs write them."""
+    """Return a workbook with these shared texts, as most programs write them."""
     items = "".join(f"<si><t>{text}</t></si>" for text in texts)
     space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
@@ -417,7 +417,7 @@ def test_the_digest_is_that_of_the_bytes(spool) -> None:
 
 
 def records_of(path: Path, **options: Any) -> list[dict[str, Any]]:
-    """Return the records of a file by both paths, which must agree."""
+    """Return the records of a file; both row paths must return the same."""
     summary = workbook.inspect(path)
     columns = [Column(n, n, k) for n, k in zip(summary.header, summary.kinds, strict=True)]
     match = match_header(summary.header, columns)
@@ -607,7 +607,7 @@ class TestNothingFound:
 
 
 class TestOddParts:
-    """What is there for looks may be odd, as long as a spreadsheet program opens the file."""
+    """Parts without values may be unusual, as long as a spreadsheet program opens the file."""
 
     ROWS = (["when", "n"], [datetime(2026, 3, 1, 12, 30), 1.5])
     READ = (["when", "n"], ["2026-03-01T12:30:00", "1.5"])
