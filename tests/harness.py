@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import signal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from singer_sdk.singerlib import Message
+
 
 # A Thursday; New York is on winter time, and the day of the 18th is over for long.
 NOW = datetime(2026, 11, 19, 15, 0, tzinfo=timezone.utc)
@@ -195,21 +197,30 @@ def sync(
             error = raised
         finally:
             if tap is not None:
-                tap.close()
+                close(tap)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     return Run(collector.messages, error, tap, log)  # type: ignore[arg-type]
 
 
+def close(tap: TapAffiliateReports) -> None:
+    """Close a tap that its handler for the end of the process would keep in memory until then."""
+    tap.close()
+    atexit.unregister(tap.run.close)
+
+
 def discover(config: Mapping[str, Any], clock: FakeClock) -> dict[str, Any]:
     """Return the catalog that discovery finds."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    tap: TapAffiliateReports | None = None
     try:
         tap = TapAffiliateReports(
             config=json.loads(json.dumps(config)), clock=clock, setup_mapper=False
         )
         return json.loads(tap.catalog_json_text)
     finally:
+        if tap is not None:
+            close(tap)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
