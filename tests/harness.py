@@ -15,6 +15,8 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import settings
+
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.sandbox import Sandbox
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from singer_sdk.singerlib import Message
+
+
+def examples(count: int) -> int:
+    """Return how many examples a property gets in this profile, for `count` in the profile `ci`."""
+    return max(3, count * settings().max_examples // 100)
 
 
 # A Thursday; New York is on winter time, and the day of the 18th is over for long.

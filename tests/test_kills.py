@@ -34,6 +34,8 @@ from small_source import SmallSource, check_bookmark, check_exact, check_ledger,
 
 from tap_affiliate_reports.sandbox import Sandbox, hang
 
+pytestmark = pytest.mark.kill
+
 REPORTS = ("other", "sales")
 START = date(2026, 11, 11)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from harness import FakeClock, Run, config_for, sync
+from harness import FakeClock, Run, config_for, examples, sync
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -421,8 +421,9 @@ fates = st.tuples(
 )
 
 
+@pytest.mark.property
 @settings(
-    max_examples=10,
+    max_examples=examples(10),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
