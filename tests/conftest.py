@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # `max_examples` scales the counts of `harness.examples`. No deadline: a busy machine is slow.
-settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("quick", deadline=None, max_examples=10)
 # The same examples each time, so that a red run is a change's own fault.
 settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=500)
