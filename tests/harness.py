@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def examples(count: int) -> int:
     """Return how many examples a property gets in this profile, for `count` in the profile `ci`."""
-    return max(3, count * settings().max_examples // 100)
+    return max(1, count * settings().max_examples // 100)
 
 
 # A Thursday; New York is on winter time, and the day of the 18th is over for long.

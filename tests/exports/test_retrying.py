@@ -30,6 +30,8 @@ from tap_affiliate_reports.sandbox import (
 )
 from tap_affiliate_reports.sandbox.impact.job import MAX_RETRIES, Outcome
 
+pytestmark = pytest.mark.kill
+
 WARNING = 30
 RETRY = 15 * 60
 JOB = 5
