@@ -1,11 +1,9 @@
-"""Fixtures that most tests use."""
+"""Fixtures that most tests use, the order of the tests, and hypothesis' profiles."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,16 +11,31 @@ from databases import Postgres, postgres
 from faulty import HANGING, READ_TIMEOUT
 from harness import FakeClock
 from hypothesis import settings
+from meltano_project import Meltano
 
 from tap_affiliate_reports.http import Timeouts
 from tap_affiliate_reports.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-# A busy machine is slow at times; in CI the examples are the same each time.
-settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("suite")
+# `max_examples` scales the counts of `harness.examples`. No deadline: a busy machine is slow.
+settings.register_profile("quick", deadline=None, max_examples=10)
+# The same examples each time, so that a red run is a change's own fault.
+settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
+settings.register_profile("nightly", deadline=None, max_examples=500)
+settings.load_profile("ci" if "CI" in os.environ else "quick")
+
+# The longest first, so that no worker is left with them at the end.
+FIRST = ("chain", "kill", "property")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        marked = (n for n, name in enumerate(FIRST) if item.get_closest_marker(name))
+        return next(marked, len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture
@@ -39,16 +52,15 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
         assert not running.unmatched
 
 
-@pytest.fixture
-def short_timeouts(
+@pytest.fixture(autouse=True)
+def _short_timeouts(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Let a client wait a fraction of a second for an answer where one hangs; let it go at the end.
-
-    Elsewhere a busy machine may take its time.
-    """
-    if any(hangs in request.node.name for hangs in ("timeout", "bad headers")):
-        monkeypatch.setattr(Timeouts.__init__, "__defaults__", (1.0, READ_TIMEOUT))
+    """Shorten the client's timeouts in tests marked `hangs`, and end what hangs afterwards."""
+    if request.node.get_closest_marker("hangs") is None:
+        yield
+        return
+    monkeypatch.setattr(Timeouts.__init__, "__defaults__", (1.0, READ_TIMEOUT))
     HANGING.clear()
     yield
     HANGING.set()
@@ -62,28 +74,18 @@ def postgres_server() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def meltano(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Run `meltano ...` on this project; its plugins and state are in a folder of the tests."""
-    folder = tmp_path_factory.mktemp("meltano")
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
-    }
-
-    def run(*arguments: str, **environment: str) -> str:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("meltano"), *arguments],
-            cwd=Path(__file__).parents[1],
-            env=kept | {"MELTANO_SYS_DIR_ROOT": str(folder), "NO_COLOR": "1"} | environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    run.environment = kept | {"MELTANO_SYS_DIR_ROOT": str(folder)}  # for a process of one's own
-    run("install", "extractors", "tap-affiliate-reports")
-    run("install", "loaders", "target-duckdb", "target-postgres")
-    return run
+def meltano(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Meltano:
+    """Meltano with the plugins installed, once a run."""
+    own = tmp_path_factory.getbasetemp()
+    # The parent of the workers' folders is the run's own.
+    plugins = (own if worker_id == "master" else own.parent) / "meltano"
+    plugins.mkdir(exist_ok=True)
+    meltano = Meltano(plugins, own / "meltano.db")
+    with (plugins / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        installed = plugins / "installed"
+        if not installed.exists():
+            meltano("install", "extractors", "tap-affiliate-reports")
+            meltano("install", "loaders", "target-duckdb", "target-postgres")
+            installed.touch()
+    return meltano

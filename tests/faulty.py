@@ -6,8 +6,10 @@ import itertools
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import pytest
 
 from tap_affiliate_reports.sandbox import (
     LoggedRequest,
@@ -21,7 +23,6 @@ from tap_affiliate_reports.sandbox import (
 )
 
 if TYPE_CHECKING:
-    import pytest
     from harness import FakeClock
 
     from tap_affiliate_reports.sandbox.faults import Action
@@ -31,9 +32,6 @@ HTML = b"<html><head><title>Oops</title></head><body><h1>Bad gateway</h1></body>
 EXACT, LOUD = "exact", "loud"
 HANGING = threading.Event()
 
-Results = dict[tuple[str, str, str], str]
-"""How each cell of a matrix ended, by fault, step and how often."""
-
 
 class Case(NamedTuple):
     fault: str
@@ -41,6 +39,7 @@ class Case(NamedTuple):
     how: str
     action: Callable[[], Action]
     expected: str
+    hangs: bool = False
 
 
 class Place(Protocol):
@@ -56,11 +55,12 @@ def cases(
     *,
     once: str = EXACT,
     always: str = LOUD,
+    hangs: bool = False,
 ) -> Iterator[Case]:
     """Return the cells of one line of a matrix."""
     for step in steps:
-        yield Case(fault, step, "once", action, once)
-        yield Case(fault, step, "always", action, always)
+        yield Case(fault, step, "once", action, once, hangs)
+        yield Case(fault, step, "always", action, always, hangs)
 
 
 def common_cases(steps: Sequence[str], cut_steps: Sequence[str]) -> Iterator[Case]:
@@ -71,7 +71,7 @@ def common_cases(steps: Sequence[str], cut_steps: Sequence[str]) -> Iterator[Cas
     yield from cases("reset", steps, reset)
     yield from cases("close", steps, close)
     yield from cases("login page", steps, html_login)
-    yield from cases("read timeout", steps, lambda: hang(HANGING))
+    yield from cases("read timeout", steps, lambda: hang(HANGING), hangs=True)
     yield from cases("cut, length told", cut_steps, lambda: cut(0.6))
     yield from cases("cut, chunked", cut_steps, lambda: cut(0.6, chunked=True))
     yield from cases("cut, unseen", cut_steps, lambda: cut(0.6, content_length=False))
@@ -137,19 +137,31 @@ def be_away(
     monkeypatch.setattr(clock, "sleep", sleep_and_start)
 
 
-def show(results: Results, columns: Sequence[str]) -> None:
-    """Print a matrix, and check that it has nothing but the two outcomes, once and always."""
-    print()
-    print(f"{'once / always':22}", *(f"{name:14}" for name in columns))
-    for fault in dict.fromkeys(fault for fault, _, _ in results):
-        cells = []
-        for step in columns:
-            found = [results.get((fault, step, how), "") for how in ("once", "always")]
-            cells.append(f"{' / '.join(filter(None, found)) or '-':14}")
-        print(f"{fault:22}", *cells)
-    assert set(results.values()) == {EXACT, LOUD}
-    for fault, step, how in list(results):
-        assert (fault, step, "always" if how == "once" else "once") in results
+def parameters(cases: Iterable[Case]) -> list[Any]:
+    """Return the cells of a matrix for `pytest.mark.parametrize`."""
+    return [
+        pytest.param(
+            case,
+            id=f"{case.fault}-{case.step}-{case.how}",
+            marks=pytest.mark.hangs if case.hangs else (),
+        )
+        for case in cases
+    ]
+
+
+COMMON = {"429, Retry-After 7", "429", "500, 502, 503 HTML", "reset", "close", "login page"}
+
+
+def check_complete(cases: Sequence[Case], steps: Iterable[str]) -> None:
+    """Check that each common fault strikes at every step, and each fault once and always."""
+    cells = {(case.fault, case.step, case.how) for case in cases}
+    assert len(cells) == len(cases), "a cell occurs twice"
+    for fault, step in {(fault, step) for fault, step, _ in cells}:
+        assert {(fault, step, "once"), (fault, step, "always")} <= cells
+    for step in steps:
+        assert {fault for fault, of, _ in cells if of == step} >= COMMON | {"read timeout"}
+    assert {case.step for case in cases} <= set(steps)
+    assert {case.expected for case in cases} == {EXACT, LOUD}
 
 
 class Requests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import signal
@@ -14,6 +15,8 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import settings
+
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.sandbox import Sandbox
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from singer_sdk.singerlib import Message
+
+
+def examples(count: int) -> int:
+    """Return how many examples a property gets in this profile, for `count` in the profile `ci`."""
+    return max(1, count * settings().max_examples // 100)
+
 
 # A Thursday; New York is on winter time, and the day of the 18th is over for long.
 NOW = datetime(2026, 11, 19, 15, 0, tzinfo=timezone.utc)
@@ -195,21 +204,30 @@ def sync(
             error = raised
         finally:
             if tap is not None:
-                tap.close()
+                close(tap)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     return Run(collector.messages, error, tap, log)  # type: ignore[arg-type]
 
 
+def close(tap: TapAffiliateReports) -> None:
+    """Close a tap that its handler for the end of the process would keep in memory until then."""
+    tap.close()
+    atexit.unregister(tap.run.close)
+
+
 def discover(config: Mapping[str, Any], clock: FakeClock) -> dict[str, Any]:
     """Return the catalog that discovery finds."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    tap: TapAffiliateReports | None = None
     try:
         tap = TapAffiliateReports(
             config=json.loads(json.dumps(config)), clock=clock, setup_mapper=False
         )
         return json.loads(tap.catalog_json_text)
     finally:
+        if tap is not None:
+            close(tap)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

@@ -6,7 +6,7 @@ import errno
 import gzip
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ import pytest
 from databases import Postgres
 from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
 from harness import FakeClock, Run, config_for, discover, sync
+from meltano_project import Meltano
 from singer_sdk.helpers._batch import StorageTarget
 from test_chain import POSTGRES as IN_POSTGRES
 from test_chain import REPORTS, TABLES, Days, environment, expected, loaded
@@ -325,8 +326,9 @@ def test_what_can_not_be_done_is_refused_by_name(batch: Any, told: str) -> None:
     assert len([error for error in errors if told in error]) == 1
 
 
+@pytest.mark.chain
 def test_batches_land_in_postgres_and_a_full_refresh_retires_only_what_is_gone(
-    meltano: Callable[..., str], postgres_server: Postgres, tmp_path: Path
+    meltano: Meltano, postgres_server: Postgres, tmp_path: Path
 ) -> None:
     days = Days()
     with Sandbox(now=days.now, job_seconds=0.1, rows_per_day=12) as sandbox:

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from databases import Postgres, duckdb_rows
+from meltano_project import Meltano
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
+
+pytestmark = pytest.mark.chain
 
 REPORTS = [
     "mp_action_listing_fast",
@@ -124,7 +128,7 @@ def loaded(rows: list[dict[str, Any]], report: str, sandbox: Sandbox) -> list[tu
 
 
 def test_what_lands_in_postgres_is_what_the_service_has_and_a_second_night_adds_only_what_is_new(
-    meltano: Callable[..., str], postgres_server: Postgres
+    meltano: Meltano, postgres_server: Postgres
 ) -> None:
     days = Days()
     with running(days) as sandbox:
@@ -154,7 +158,7 @@ def test_what_lands_in_postgres_is_what_the_service_has_and_a_second_night_adds_
 
 
 def test_what_lands_in_duckdb_is_what_the_service_has_and_a_second_night_adds_only_what_is_new(
-    meltano: Callable[..., str], tmp_path: Path
+    meltano: Meltano, tmp_path: Path
 ) -> None:
     days = Days()
     warehouse = tmp_path / "warehouse.duckdb"
@@ -194,7 +198,7 @@ def check_readme_query(warehouse: Path) -> None:
     ]
 
 
-def test_meltano_tests_the_configuration_without_an_export(meltano: Callable[..., str]) -> None:
+def test_meltano_tests_the_configuration_without_an_export(meltano: Meltano) -> None:
     with running(Days()) as sandbox:
         said = meltano(
             "config", "test", "tap-affiliate-reports",
@@ -204,9 +208,7 @@ def test_meltano_tests_the_configuration_without_an_export(meltano: Callable[...
         assert sandbox.impact.exports == []
 
 
-def test_the_lists_land_in_postgres_too(
-    meltano: Callable[..., str], postgres_server: Postgres
-) -> None:
+def test_the_lists_land_in_postgres_too(meltano: Meltano, postgres_server: Postgres) -> None:
     with running(Days()) as sandbox:
         meltano(
             "run", "--no-install", "--state-id-suffix", "lists",
@@ -226,7 +228,7 @@ def test_the_lists_land_in_postgres_too(
 
 
 def test_postgres_follows_a_source_that_loses_rows_and_a_full_refresh_of_another_shape(
-    meltano: Callable[..., str], postgres_server: Postgres
+    meltano: Meltano, postgres_server: Postgres
 ) -> None:
     rows = [[f"2026-{number:03}", f"{number}.000000000000000001"] for number in range(30)]
     report = Report(
@@ -271,7 +273,7 @@ def test_postgres_follows_a_source_that_loses_rows_and_a_full_refresh_of_another
 
 
 def test_columns_that_meltano_deselects_stay_out_of_postgres(
-    meltano: Callable[..., str], postgres_server: Postgres
+    meltano: Meltano, postgres_server: Postgres
 ) -> None:
     listing = "mp_action_listing_fast"
     select = ["*.*", f"!{listing}.Customer_*", f"!{listing}.Ip_Address", f"!{listing}._account"]

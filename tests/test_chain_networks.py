@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from databases import Postgres, duckdb_rows
+from meltano_project import Meltano
 from test_chain import Days
 
 from tap_affiliate_reports.sandbox import Sandbox, SandboxExport
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.chain
 
 KINDS = ("advertisers_csv", "deals_excel", "hot_advertisers_excel", "clicks_details_excel")
 Table = Callable[[str], list[dict[str, Any]]]
@@ -78,7 +81,7 @@ def is_whole(export: SandboxExport, sandbox: Sandbox) -> bool:
 
 
 def test_the_files_of_hienergy_land_and_a_second_night_downloads_only_the_new_one(
-    meltano: Callable[..., str],
+    meltano: Meltano,
     loader: tuple[str, dict[str, str], Callable[[Any], Any], Table],
 ) -> None:
     target, variables, cell, table = loader
@@ -128,7 +131,7 @@ def test_the_files_of_hienergy_land_and_a_second_night_downloads_only_the_new_on
 
 
 def test_the_report_of_instal_lands_and_a_second_run_downloads_nothing(
-    meltano: Callable[..., str],
+    meltano: Meltano,
     loader: tuple[str, dict[str, str], Callable[[Any], Any], Table],
 ) -> None:
     target, variables, cell, table = loader

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 from databases import Postgres, duckdb_rows
+from meltano_project import Meltano
 from test_chain import Days, environment, running
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
+
+pytestmark = pytest.mark.chain
 
 COLUMNS = [Attribute("Id"), Attribute("Day", "Date"), Attribute("Amount", "Decimal")]
 
@@ -60,7 +63,7 @@ def last_day(sandbox: Sandbox) -> date:
 
 
 def test_a_full_refresh_that_the_quota_stops_is_resumed_by_ordinary_runs_in_postgres(
-    meltano: Callable[..., str], postgres_server: Postgres, sandbox: Sandbox
+    meltano: Meltano, postgres_server: Postgres, sandbox: Sandbox
 ) -> None:
     variables = environment("TAP_AFFILIATE_REPORTS_", sandbox) | {
         "TAP_AFFILIATE_REPORTS_IMPACT_REPORTS": '["orders"]',
@@ -95,7 +98,7 @@ def test_a_full_refresh_that_the_quota_stops_is_resumed_by_ordinary_runs_in_post
 
 
 def test_a_reload_of_weeks_in_place_of_months_is_killed_and_resumed_in_duckdb(
-    meltano: Callable[..., str], sandbox: Sandbox, tmp_path: Path
+    meltano: Meltano, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
     prefix = "TAP_AFFILIATE_REPORTS__DEMO_"
@@ -117,7 +120,7 @@ def test_a_reload_of_weeks_in_place_of_months_is_killed_and_resumed_in_duckdb(
     killed = subprocess.Popen(
         command,
         cwd=Path(__file__).parents[1],
-        env=meltano.environment | weekly | {f"{prefix}RELOAD": "all"},  # type: ignore[attr-defined]
+        env=meltano.environment | weekly | {f"{prefix}RELOAD": "all"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

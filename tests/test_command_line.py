@@ -16,6 +16,8 @@ import pytest
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, status
 
+pytestmark = pytest.mark.kill
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

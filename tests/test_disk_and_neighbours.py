@@ -18,6 +18,8 @@ from harness import FakeClock, Run, Warehouse, config_for, sync
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 
+pytestmark = pytest.mark.kill
+
 COLUMNS = [Attribute("Id", "Integer"), Attribute("Name")]
 
 

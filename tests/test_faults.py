@@ -16,12 +16,12 @@ from faulty import (
     HTML,
     LOUD,
     Case,
-    Results,
     be_away,
     cases,
+    check_complete,
     common_cases,
+    parameters,
     redirect_to_nobody,
-    show,
     times_of,
 )
 from harness import FakeClock, Run, Warehouse, config_for, sync
@@ -39,6 +39,8 @@ from tap_affiliate_reports.sandbox import (
     status,
 )
 from tap_affiliate_reports.sandbox.faults import Action, Fault
+
+pytestmark = pytest.mark.kill
 
 START = date(2026, 10, 20)
 
@@ -143,8 +145,6 @@ def world(sandbox: Sandbox, clock: FakeClock) -> World:
 
 # The table
 
-RESULTS: Results = {}
-
 
 def _cases() -> Iterator[Case]:
     everywhere = tuple(STEPS)
@@ -213,8 +213,7 @@ def check_loud(world: World, run: Run, case: Case, before: dict[str, Any]) -> No
     assert {record["Id"] for record in run.records("reports")} == {"other", "sales"}
 
 
-@pytest.mark.usefixtures("short_timeouts")
-@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.fault}-{c.step}-{c.how}")
+@pytest.mark.parametrize("case", parameters(CASES))
 def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case: Case) -> None:
     step = STEPS[case.step]
     world.sandbox.impact.download_mode = step.mode
@@ -225,7 +224,6 @@ def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case:
     run = world.sync()
     assert fault.hits > 0, "the fault never struck"
     result = outcome(world, run, step)
-    RESULTS[case.fault, case.step, case.how] = result
     assert result == case.expected, str(run.error)
     if result == LOUD:
         check_loud(world, run, case, before)
@@ -253,7 +251,6 @@ def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
     # The service's own retries of a job in ERROR take longer than the other cases may.
     run = world.sync(**({"job_timeout_seconds": 5400} if word == "ERROR" else {}))
     result = outcome(world, run, STEPS["poll"]) if step != "new job" or run.error else EXACT
-    RESULTS[f"job {word}", step, how] = result
     assert result == (EXACT if how == "once" and word != "STUCK" else LOUD)
     if result == LOUD:
         told = str(run.error)
@@ -285,7 +282,6 @@ def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
     be_away(world.sandbox, world.clock, monkeypatch, place, 3 if how == "once" else None)
     run = world.sync()
     result = outcome(world, run, STEPS[name])
-    RESULTS["refused connection", name, how] = result
     assert result == (EXACT if how == "once" else LOUD), str(run.error)
     if result == LOUD:
         assert name == "list" or "sales" in str(run.error)
@@ -298,11 +294,7 @@ def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
 
 
 def test_the_fault_matrix_is_complete() -> None:
-    """Prints the table; run with -s to see it."""
-    wanted = {(c.fault, c.step, c.how) for c in CASES}
-    if not wanted <= set(RESULTS):
-        pytest.skip("only a part of the matrix was run")
-    show(RESULTS, [*STEPS, "new job", "replayed job"])
+    check_complete(CASES, STEPS)
 
 
 # What the table does not say

@@ -210,6 +210,7 @@ def test_a_refresh_that_stops_short_retires_nothing_until_the_rest_is_loaded(
     assert len(warehouse.tables["sales"]) == 6
 
 
+@pytest.mark.kill
 def test_a_refresh_cut_anywhere_is_finished_by_the_next_sync(
     sandbox: Sandbox, config: dict[str, Any], clock: FakeClock, kept: Kept
 ) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from harness import FakeClock, Run, Warehouse, config_for, sync
+from harness import FakeClock, Run, Warehouse, config_for, examples, sync
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,8 @@ from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Response, Sandbox, body
 from tap_affiliate_reports.sandbox.data import NO_ESCAPE
 from tap_affiliate_reports.sandbox.faults import Action
+
+pytestmark = pytest.mark.kill
 
 COLUMNS = [
     Attribute("Id"),
@@ -41,7 +43,7 @@ GOOD = b'{"Status":"COMPLETED","Id":"x","CompletedDate":"2026-11-19T15:00:01Z"}'
 TOO_LONG = 20.0
 
 FUZZ = settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     derandomize=True,
     database=None,
@@ -139,6 +141,7 @@ cells = st.one_of(
 good_rows = st.lists(st.lists(cells, min_size=len(HEADER), max_size=len(HEADER)), max_size=6)
 
 
+@pytest.mark.property
 @FUZZ
 @given(rows=good_rows)
 def test_every_row_of_a_wellformed_file_arrives_with_no_value_lost(
@@ -174,6 +177,7 @@ mangled = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.property
 @FUZZ
 @given(content=mangled)
 @example(content=b"\x1f\x8b")
@@ -386,8 +390,9 @@ def test_an_odd_document_gives_a_clear_error_or_nothing_worse(service: Service, 
     assert not bad, "\n".join(bad)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("place", list(PLACES))
-@settings(FUZZ, max_examples=25)
+@settings(FUZZ, max_examples=examples(25))
 @given(document=documents)
 def test_any_document_gives_a_clear_error_or_nothing_worse(
     service: Service, place: str, document: object
@@ -396,8 +401,9 @@ def test_any_document_gives_a_clear_error_or_nothing_worse(
     service.with_answer(PLACES[place], body(content, "application/json"), None)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("place", list(PLACES))
-@settings(FUZZ, max_examples=10)
+@settings(FUZZ, max_examples=examples(10))
 @given(data=st.data())
 def test_a_mangled_answer_gives_a_clear_error_or_nothing_worse(
     service: Service, place: str, data: st.DataObject

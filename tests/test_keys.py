@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from harness import FakeClock, Run, Warehouse, config_for, discover, sync
+from harness import FakeClock, Run, Warehouse, config_for, discover, examples, sync
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from other_sources import config_of
@@ -182,7 +182,9 @@ REPORTS = st.lists(
 JOBS = st.lists(st.fixed_dictionaries({"Type": st.text(max_size=3)}, optional={"Id": NAMES}))
 EXPORT_IDS = st.none() | st.sampled_from(["", "\0", "7", "7.0", "x", "1e2", True]) | st.integers()
 FEW = settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=examples(25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 
 
@@ -200,6 +202,7 @@ def warnings_of(run: Run, text: str) -> int:
     return sum(text in r.getMessage() for r in run.log if r.levelno == WARNING)
 
 
+@pytest.mark.property
 @FEW
 @given(reports=REPORTS, jobs=JOBS)
 def test_a_listed_report_or_job_is_a_record_with_a_key_or_a_warning(
@@ -230,6 +233,7 @@ def test_the_key_of_a_report_s_metadata_has_no_nul(sandbox: Sandbox, clock: Fake
     assert [row["Id"] for row in run.records("reports")] == [BY_DAY, "nothing"]
 
 
+@pytest.mark.property
 @FEW
 @given(ids=st.lists(EXPORT_IDS, max_size=5))
 def test_a_listed_export_is_a_record_with_a_key_or_a_warning(

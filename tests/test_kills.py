@@ -35,6 +35,8 @@ from small_source import SmallSource, check_bookmark, check_exact, check_ledger,
 from tap_affiliate_reports.messages import LOADER_CLOSED
 from tap_affiliate_reports.sandbox import Sandbox, hang
 
+pytestmark = pytest.mark.kill
+
 REPORTS = ("other", "sales")
 START = date(2026, 11, 11)
 

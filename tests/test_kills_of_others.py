@@ -52,6 +52,8 @@ from small_source import check_bookmark, check_retired
 
 from tap_affiliate_reports.sandbox import Sandbox, hang
 
+pytestmark = pytest.mark.kill
+
 START = date(2026, 11, 11)
 
 

@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from harness import FakeClock, Run, Warehouse, config_for, discover, sync, windows_of
+import pytest
+from harness import FakeClock, Run, Warehouse, config_for, discover, examples, sync, windows_of
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -317,11 +318,12 @@ class ManySyncs(RuleBasedStateMachine):
                     check_retired(self.warehouse, report, self.state)
 
 
+@pytest.mark.property
 def test_after_any_syncs_in_a_row_the_warehouse_equals_the_source() -> None:
     run_state_machine_as_test(
         ManySyncs,
         settings=settings(
-            max_examples=20,
+            max_examples=examples(20),
             stateful_step_count=25,
             deadline=None,
             derandomize=True,

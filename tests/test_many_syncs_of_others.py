@@ -6,7 +6,8 @@ import copy
 from datetime import date, timedelta
 from typing import Any
 
-from harness import FakeClock, Run, Warehouse, sync
+import pytest
+from harness import FakeClock, Run, Warehouse, examples, sync
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -42,6 +43,8 @@ from tap_affiliate_reports.sandbox import Sandbox, SandboxExport
 
 START = date(2026, 11, 5)
 LOOKBACK = 12
+
+pytestmark = pytest.mark.property
 
 
 class Syncs(RuleBasedStateMachine):
@@ -291,7 +294,7 @@ def run_it(machine: type[Syncs]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=examples(12),
             stateful_step_count=25,
             deadline=None,
             derandomize=True,

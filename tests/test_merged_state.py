@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from harness import FakeClock, Run, config_for, sync
+from harness import FakeClock, Run, config_for, examples, sync
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -214,6 +214,7 @@ class IgnoresVersions(Histories):
     honours_versions = False
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("machine", [Histories, HardDeletes, IgnoresVersions])
 def test_whatever_meltano_merges_each_loader_holds_what_the_source_has(
     machine: type[Histories],
@@ -221,7 +222,7 @@ def test_whatever_meltano_merges_each_loader_holds_what_the_source_has(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15,
+            max_examples=examples(15),
             stateful_step_count=12,
             deadline=None,
             derandomize=True,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from harness import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from singer_sdk.contrib.msgspec import MsgSpecWriter
@@ -156,7 +157,7 @@ def files(draw: st.DrawFn):
     return rows, match, added, selected
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     files(),
     st.sampled_from([UTC, NEW_YORK, ZoneInfo("Asia/Kathmandu")]),

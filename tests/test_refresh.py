@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from harness import NOW, FakeClock, Run, Warehouse, config_for, discover, sync
+from harness import NOW, FakeClock, Run, Warehouse, config_for, discover, examples, sync
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -730,9 +730,10 @@ nights = st.lists(
 )
 
 
+@pytest.mark.property
 class TestManyNights:
     @settings(
-        max_examples=20,
+        max_examples=examples(20),
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )

@@ -129,6 +129,7 @@ class TestDays:
         assert slots(run) == ["2026-10-01"]
         assert spent() == (1, 1)
 
+    @pytest.mark.kill
     def test_a_reload_cut_anywhere_goes_on_without_the_setting(
         self, source: SmallSource, config: dict[str, Any], clock: FakeClock, spent: Any
     ) -> None:
@@ -296,6 +297,7 @@ class TestAll:
         loader.load(run.messages)
         assert shown(loader) == rows
 
+    @pytest.mark.kill
     def test_a_reload_of_another_shape_cut_anywhere_goes_on_without_the_setting(
         self, source: SmallSource, config: dict[str, Any], clock: FakeClock, spent: Any
     ) -> None:

@@ -261,6 +261,7 @@ class TestState:
             assert begun["rows"] == bound
             assert run.windows("sales")["2026-01-01"]["rows"] == count
 
+    @pytest.mark.kill
     def test_a_sync_cut_anywhere_resumes_to_what_the_source_holds(
         self, sandbox: Sandbox, clock: FakeClock
     ) -> None:
@@ -341,6 +342,7 @@ class TestState:
         warehouse.load(run.messages)
         assert {row["_window_start"] for row in warehouse.live("sales")} == set(WINDOWS)
 
+    @pytest.mark.kill
     def test_full_table_cut_anywhere_loses_nothing_when_incremental_goes_on(
         self, sandbox: Sandbox, clock: FakeClock
     ) -> None:

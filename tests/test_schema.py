@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pendulum
 import pytest
+from harness import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -496,7 +497,7 @@ WORDS = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     st.lists(WORDS, max_size=5, unique=True), st.lists(WORDS, max_size=5, unique=True), st.randoms()
 )

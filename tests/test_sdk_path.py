@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from harness import FakeClock, Run, config_for, discover, sync
+from harness import FakeClock, Run, config_for, discover, examples, sync
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from singer_sdk import Stream
@@ -55,8 +55,9 @@ def told(run: Run) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("singer_decimal", [False, True])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(rows=[USUAL_ROW], deselected="Payout")
 @example(rows=[[*USUAL_ROW[:-1], str(n)] for n in range(1_000)], deselected=None)
 @given(rows=ROWS, deselected=st.none() | st.sampled_from([*TYPES, NEW]))

@@ -92,6 +92,7 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder / "output.jsonl"
 
 
+@pytest.mark.chain
 def test_singer_s_own_check_finds_the_output_valid(output: Path) -> None:
     check = [uv.find_uv_bin(), "tool", "run", "--from", "singer-tools==0.4.1", "singer-check-tap"]
     with output.open("rb") as lines:

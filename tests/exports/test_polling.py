@@ -219,6 +219,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("answer", BROKEN)
 def test_a_list_that_can_not_be_had_costs_no_job_and_little_time(
     account: Account, answer: str

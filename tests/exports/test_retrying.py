@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from harness import FakeClock, Run, config_for, sync
+from harness import FakeClock, Run, config_for, examples, sync
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +29,8 @@ from tap_affiliate_reports.sandbox import (
     status,
 )
 from tap_affiliate_reports.sandbox.impact.job import MAX_RETRIES, Outcome
+
+pytestmark = pytest.mark.kill
 
 WARNING = 30
 RETRY = 15 * 60
@@ -421,8 +423,9 @@ fates = st.tuples(
 )
 
 
+@pytest.mark.property
 @settings(
-    max_examples=10,
+    max_examples=examples(10),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

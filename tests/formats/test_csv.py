@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from harness import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -122,7 +123,7 @@ LINES = st.sampled_from([
 
 @example('a,b\n,\r,\n""', 2)
 @example('a,b\r\n"a\r",c\r\n""', 3)
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 @given(
     st.lists(LINES | st.text('a,"\r\n', max_size=7), max_size=8).map("\n".join)
     | st.lists(LINES, max_size=6).map("\r\n".join)
@@ -159,7 +160,7 @@ def test_an_ordinary_block_is_read_at_once(block, end):
     assert fast.plain_count(block, 2) == (len(rows), lines_of_it, ())
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 @given(st.lists(LINES, min_size=1, max_size=4).map("\n".join), st.sampled_from(["\n", "\r\n", ""]))
 def test_a_block_is_never_read_as_anything_else(text, end):
     block = text + end
@@ -289,7 +290,7 @@ SCRIPTS = st.text(
 
 @example([["id", "name"], ["1", "Анна"]], "utf-16-le", False)
 @example([["id", "name"], ["1", "中名"]], "utf-16-le", False)
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(
     st.lists(st.tuples(SCRIPTS, SCRIPTS).map(list), max_size=5).map(
         lambda rows: [["id", "name"], *rows]
@@ -302,7 +303,7 @@ def test_a_text_is_read_right_in_any_encoding(spool, table, encoding, mark):
     assert read(spool(text.encode(encoding))) == table
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(tables(), st.sampled_from(WIDE), st.booleans())
 def test_a_wide_text_without_a_mark_is_read_right_or_refused(spool, table, encoding, is_packed):
     """The header may be any text with enough characters to detect the encoding."""

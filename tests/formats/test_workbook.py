@@ -16,6 +16,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from harness import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell import WriteOnlyCell
@@ -516,7 +517,7 @@ class TestFormulasWithoutAValue:
         summary = workbook.inspect(path)
         assert (summary.header, summary.kinds) == (["a", "=A9"], (Kind.DECIMAL, Kind.STRING))
 
-    @settings(max_examples=50)
+    @settings(max_examples=examples(50))
     @given(
         st.lists(
             st.lists(st.none() | st.integers(0, 9) | st.booleans() | st.just("=1+A1"),

@@ -479,6 +479,7 @@ class TestWindows:
         run = sync(having(november, timezone="Asia/Tokyo"), clock).ok()
         assert run.bookmark(REPORT) == "2026-11-19"
 
+    @pytest.mark.kill
     def test_a_sync_cut_anywhere_resumes_to_what_the_service_holds(
         self, sandbox: Sandbox, clock: FakeClock, config: dict[str, Any]
     ) -> None:

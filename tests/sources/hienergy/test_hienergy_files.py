@@ -10,7 +10,7 @@ from unittest import mock
 
 import openpyxl
 import pytest
-from harness import NOW, FakeClock, Warehouse, discover, sync
+from harness import NOW, FakeClock, Warehouse, discover, examples, sync
 from hienergy_case import (
     DEALS,
     ERROR,
@@ -349,7 +349,10 @@ class TestFailedExports:
 
 
 class TestManySyncs:
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @pytest.mark.property
+    @settings(
+        max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(st.data())
     def test_a_warehouse_holds_every_file_whatever_is_cut_or_fails(
         self, data: st.DataObject
