@@ -12,7 +12,7 @@ import pendulum
 Size = Literal["day", "week", "month", "quarter", "year", "none"]
 SIZES: tuple[str, ...] = get_args(Size)
 
-# A day is requested once it has been over for this long, because its rows may arrive late.
+# A day is only requested once it has been over for this long.
 GRACE = timedelta(hours=6)
 # The slot of a report without dates, constant so that each load replaces the previous one.
 SNAPSHOT_SLOT = date(1970, 1, 1)

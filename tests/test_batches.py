@@ -178,12 +178,12 @@ def test_a_disk_that_is_full_is_a_clear_error(
             yield full
 
     monkeypatch.setattr(StorageTarget, "open", on_full_disk)
-    spool, told = tmp_path / "spool", list[str]()
+    spool, announced = tmp_path / "spool", list[str]()
     spool.mkdir()
-    files = BatchFiles(found, "x", spool, told.append)
+    files = BatchFiles(found, "x", spool, announced.append)
     with pytest.raises(FileError, match=CANT_WRITE):
         files.write(b'{"n":1}\n' * 50_000, 50_000)
-    assert told == []
+    assert announced == []
     assert list((tmp_path / "root").iterdir()) == [], "no part is put in its place"
 
 
@@ -202,7 +202,7 @@ def commits_whatever_happens(storage: StorageTarget) -> Iterator[Any]:
 @pytest.mark.parametrize("compression", ["gzip", "none"])
 @pytest.mark.parametrize("commits", [False, True], ids=["as installed", "as in 0.55"])
 @pytest.mark.parametrize("failure", ["write", "commit", "move"])
-def test_a_write_that_fails_leaves_no_file_that_looks_whole(
+def test_a_failed_write_leaves_no_file_that_looks_complete(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     failure: str,
@@ -242,7 +242,7 @@ def test_a_write_that_fails_leaves_no_file_that_looks_whole(
     assert [path.as_uri() for path in (tmp_path / "root").iterdir()] == [whole]
 
 
-def test_a_file_has_its_name_only_once_it_is_whole(
+def test_a_file_has_its_name_only_when_it_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A move to another disk is a copy, so the file has another name until it is complete."""
@@ -265,7 +265,7 @@ def test_a_file_has_its_name_only_once_it_is_whole(
     assert [path.as_uri() for path in (tmp_path / "root").iterdir()] == announced
 
 
-def test_a_file_is_in_the_spool_until_it_is_whole(
+def test_a_file_is_in_the_spool_until_it_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal removes the spool, so no file may remain elsewhere."""
@@ -300,7 +300,7 @@ def test_a_folder_of_any_name_is_announced_as_the_framework_s_loaders_read_it(
 
 
 @pytest.mark.parametrize(
-    ("batch", "told"),
+    ("batch", "message"),
     [
         ({"encoding": {"format": "parquet"}, "storage": {"root": "/x"}}, "format: 'parquet'"),
         ({"encoding": {"format": "jsonl"}, "storage": {}}, "storage.root: is required"),
@@ -321,10 +321,10 @@ def test_a_folder_of_any_name_is_announced_as_the_framework_s_loaders_read_it(
         ({"storage": {"root": "x"}, "batch_size": True}, "batch_config.batch_size: True is not"),
     ],
 )
-def test_what_can_not_be_done_is_refused_by_name(batch: Any, told: str) -> None:
+def test_an_invalid_setting_is_refused_by_name(batch: Any, message: str) -> None:
     config = {"start_date": "2026-01-01", "instal": {"auth_token": "x"}, "batch_config": batch}
     errors, _ = check(config, config_schema())
-    assert len([error for error in errors if told in error]) == 1
+    assert len([error for error in errors if message in error]) == 1
 
 
 @pytest.mark.chain

@@ -267,7 +267,7 @@ class TestWhatIsAccepted:
         assert read_catalog(None) is None
 
     @given(st.none() | st.booleans(), st.none() | st.booleans(), st.booleans())
-    def test_flags_mean_what_the_framework_says(
+    def test_flags_have_the_meaning_of_the_sdk(
         self, selected: bool | None, by_default: bool | None, with_column_too: bool
     ) -> None:
         change = with_column if with_column_too else with_root

@@ -134,7 +134,7 @@ def both(first: Action, then: Action) -> Action:
 
 
 CUTS = {
-    "length told": cut(0.6),
+    "with a length": cut(0.6),
     "chunked": cut(0.6, chunked=True),
     "unseen": cut(0.6, content_length=False),
 }
@@ -143,7 +143,7 @@ CUTS = {
 @pytest.mark.parametrize("how", CUTS)
 @pytest.mark.parametrize("announced", ["gzip", "gzip,aws-chunked", ""])
 @pytest.mark.parametrize("place", ["GET /storage/", ""], ids=["storage", "everywhere"])
-def test_a_compressed_body_cut_short_is_asked_for_again(
+def test_a_compressed_body_cut_short_is_requested_again(
     world: World, announced: str, how: str, place: str
 ) -> None:
     for source in SOURCES:
@@ -262,7 +262,7 @@ def test_an_empty_file_of_a_job_without_rows_is_downloaded_once(world: World, na
 
 
 @pytest.mark.parametrize("code", [205, 206, 304])
-def test_a_status_that_is_no_whole_file_fails_loudly(world: World, code: int) -> None:
+def test_a_status_without_a_complete_file_is_an_error(world: World, code: int) -> None:
     world.sandbox.faults.add("GET /storage/", status(code), None)
     run = world.sync("impact")
     assert str(code) in str(run.error)

@@ -102,11 +102,11 @@ def check_clear(run: Run) -> None:
     """Check that a sync succeeded or failed with a readable error, and has complete keys."""
     if run.error is not None:
         assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
-        told = str(run.error)
-        assert told
+        message = str(run.error)
+        assert message
         for sign in ("Error(", "Exception(", "Operation(", "Traceback", "object at 0x"):
-            assert sign not in told, f"a bare repr: {told[:500]}"
-        assert len(told) < 5000
+            assert sign not in message, f"a bare repr: {message[:500]}"
+        assert len(message) < 5000
     Warehouse().load(run.messages)
     numbers = [record["_row_number"] for record in run.records("sales")]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -188,13 +188,13 @@ mangled = st.one_of(
 @example(content=b"Id\0,Count\r\r\n1,2\r")
 @example(content=b"\n\n\n")
 @example(content=table(ROWS).replace(b"Id", b"\xf0\x9f"))
-def test_a_mangled_file_gives_rows_or_a_clear_error(service: Service, content: bytes) -> None:
+def test_a_mangled_file_is_rows_or_a_clear_error(service: Service, content: bytes) -> None:
     run = service.with_file(content)
     if run.error is not None:
         assert "sales 2026-11-01..2026-11-18" in str(run.error)
 
 
-def test_a_gzip_file_of_many_members_is_read_whole(service: Service) -> None:
+def test_a_gzip_file_of_many_members_is_read_completely(service: Service) -> None:
     lines = table(ROWS * 50).splitlines(keepends=True)
     packed = b"".join(gzip.compress(line) for line in lines)
     assert ids(service.with_file(packed)) == [ROWS[0][0], ROWS[1][0]] * 50
@@ -380,7 +380,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("place", list(PLACES))
-def test_an_odd_document_gives_a_clear_error_or_nothing_worse(service: Service, place: str) -> None:
+def test_an_odd_document_is_at_worst_a_clear_error(service: Service, place: str) -> None:
     bad = []
     for document in ODD:
         try:
@@ -394,7 +394,7 @@ def test_an_odd_document_gives_a_clear_error_or_nothing_worse(service: Service, 
 @pytest.mark.parametrize("place", list(PLACES))
 @settings(FUZZ, max_examples=examples(25))
 @given(document=documents)
-def test_any_document_gives_a_clear_error_or_nothing_worse(
+def test_any_document_is_at_worst_a_clear_error(
     service: Service, place: str, document: object
 ) -> None:
     content = json.dumps(document).encode()
@@ -405,7 +405,7 @@ def test_any_document_gives_a_clear_error_or_nothing_worse(
 @pytest.mark.parametrize("place", list(PLACES))
 @settings(FUZZ, max_examples=examples(10))
 @given(data=st.data())
-def test_a_mangled_answer_gives_a_clear_error_or_nothing_worse(
+def test_a_mangled_response_is_at_worst_a_clear_error(
     service: Service, place: str, data: st.DataObject
 ) -> None:
     def mangle(real: Callable[[], Response]) -> Response:
@@ -438,7 +438,7 @@ def test_odd_records_of_a_run_give_a_clear_error_or_rows(service: Service, recor
     ["http://[", "http://x:99999/", "https://", "//", "ftp://x/y", "javascript:1", "file:///etc/passwd",
      "http://127.0.0.1:1/x", "x" * 5000, "http://a b/", "https://\u00fc..x/", "?", "http://%00/"],
 )  # fmt: skip
-def test_an_odd_redirect_gives_a_clear_error(service: Service, location: str) -> None:
+def test_an_odd_redirect_is_a_clear_error(service: Service, location: str) -> None:
     headers = {"Location": location.encode().decode("latin-1")}
     run = service.with_answer("/Download", lambda _: Response(302, headers=headers))
     assert run.error is not None
@@ -456,7 +456,7 @@ def test_an_odd_redirect_gives_a_clear_error(service: Service, location: str) ->
      ("Content-Type", "\x80"), ("Content-Encoding", "gzip")],
 )  # fmt: skip
 @pytest.mark.parametrize("code", [200, 429, 503])
-def test_an_odd_header_gives_a_clear_error_or_rows(
+def test_an_odd_header_is_a_clear_error_or_rows(
     service: Service, name: str, value: str, code: int
 ) -> None:
     def spoil(real: Callable[[], Response]) -> Response:

@@ -115,7 +115,7 @@ CUT_CHUNKED = Response(200, FILE[:100], framing="chunked")
 
 
 class TestAnswers:
-    def test_json_is_asked_for_with_the_credentials(
+    def test_json_is_requested_with_the_credentials(
         self, service: Service, client: ApiClient
     ) -> None:
         service.says(OK)
@@ -151,7 +151,7 @@ class TestAnswers:
             (405, Rejected), (410, NotFound), (422, Rejected),
         ],
     )  # fmt: skip
-    def test_a_refusal_is_not_asked_again_and_carries_the_service_s_words(
+    def test_a_refusal_is_not_repeated_and_has_the_service_s_message(
         self, status: int, error: type[ApiError], service: Service, client: ApiClient
     ) -> None:
         service.says(answer({"message": "No way"}, status))
@@ -172,7 +172,7 @@ class TestAnswers:
         assert client_of(service.api.url, clock).json(PATH).document == error
 
     @pytest.mark.parametrize("page", [html(), Response(200, b""), Response(200, b'{"cut": ')])
-    def test_what_is_no_json_is_asked_for_again(
+    def test_a_response_other_than_json_is_requested_again(
         self, page: Response, service: Service, client: ApiClient
     ) -> None:
         service.says(page, OK)
@@ -198,7 +198,7 @@ class TestAnswers:
     @pytest.mark.parametrize("document", [
         {"Message": "first\nsecond\r\n\x1b[31mthird"}, {"message": "first\nsecond"},
     ])  # fmt: skip
-    def test_the_service_s_words_are_told_in_one_line(
+    def test_the_service_s_message_is_one_line(
         self, document: dict[str, Any], service: Service, client: ApiClient
     ) -> None:
         service.says(answer(document, 400))
@@ -430,15 +430,15 @@ class TestDownloads:
             "https://127.0.0.1:port/file?X-Signature=abc",
         ],
     )
-    def test_a_redirect_to_what_is_not_https_is_refused_and_its_query_not_told(
+    def test_a_redirect_without_https_is_refused_and_its_query_hidden(
         self, to: str, service: Service, client: ApiClient, clock: FakeClock, target: Path
     ) -> None:
         service.says(moved(to))
         with listening() as log, pytest.raises(ApiError) as raised:
             client.download(PATH, target)
-        told = "\n".join([str(raised.value), *(record.getMessage() for record in log)])
-        assert "abc" not in told
-        assert "word" not in told
+        output = "\n".join([str(raised.value), *(record.getMessage() for record in log)])
+        assert "abc" not in output
+        assert "word" not in output
         assert clock.slept == [], "it is not even tried"
         assert not target.exists()
 
@@ -505,7 +505,7 @@ class TestDownloads:
 
 
 class TestTheServiceSClock:
-    def test_it_is_told_by_the_date_of_its_answers(
+    def test_it_follows_the_date_of_its_responses(
         self, service: Service, client: ApiClient, clock: FakeClock
     ) -> None:
         assert client.server_now() == NOW
@@ -515,13 +515,13 @@ class TestTheServiceSClock:
         clock.advance(minutes=10)
         assert client.server_now() == NOW + timedelta(hours=3, minutes=10)
 
-    def test_a_refusal_tells_it_too(self, service: Service, client: ApiClient) -> None:
+    def test_it_follows_the_date_of_a_refusal(self, service: Service, client: ApiClient) -> None:
         service.says(answer(status=404, Date=http_date(NOW - timedelta(days=1))))
         with pytest.raises(NotFound):
             client.json(PATH)
         assert client.server_now() == NOW - timedelta(days=1)
 
-    def test_another_origin_does_not_tell_it(
+    def test_it_ignores_the_date_of_another_origin(
         self, service: Service, client: ApiClient, tmp_path: Path
     ) -> None:
         service.says(moved(f"{service.storage.url}/file"))
@@ -546,20 +546,20 @@ class TestSecrets:
         formatter = logging.Formatter()
         return "\n".join([str(raised.value), *map(formatter.format, log)])
 
-    def test_urls_are_told_without_query_user_and_account(self, client: ApiClient) -> None:
+    def test_urls_are_logged_without_query_user_and_account(self, client: ApiClient) -> None:
         assert client.redact(client.url(f"{PATH}/7?a=b")) == "/Mediapartners/***/Jobs/7"
         assert client.redact("https://me:pw@storage.example.com/b/k?X-Signature=abc") == (
             "https://storage.example.com/..."
         )
 
     @pytest.mark.parametrize("status", [400, 403, 500])
-    def test_the_service_s_words_are_told_without_secrets(
+    def test_the_service_s_message_has_no_secrets(
         self, status: int, service: Service, client: ApiClient
     ) -> None:
         service.says(answer({"Message": f"{SID} may not come in with {TOKEN}"}, status))
-        told = self.output_of(lambda: client.json(PATH, {"X-Signature": "abc"}))
-        assert "may not come in" in told
-        assert not [secret for secret in (SID, TOKEN, "X-Signature", "abc") if secret in told]
+        output = self.output_of(lambda: client.json(PATH, {"X-Signature": "abc"}))
+        assert "may not come in" in output
+        assert not [secret for secret in (SID, TOKEN, "X-Signature", "abc") if secret in output]
 
     def test_a_secret_that_is_cut_is_no_secret_less(
         self, service: Service, client: ApiClient
@@ -575,23 +575,23 @@ class TestSecrets:
             "see https://storage.example.com/file?X-Signature=abcdef&Expires=1",
         ],
     )
-    def test_what_the_service_echoes_is_told_without_secrets(
+    def test_an_echo_of_the_service_has_no_secrets(
         self, echo: str, service: Service, client: ApiClient
     ) -> None:
         service.says(answer({"Message": echo}, 400))
-        told = self.output_of(lambda: client.json(PATH))
-        assert BASIC not in told
-        assert "abcdef" not in told
+        output = self.output_of(lambda: client.json(PATH))
+        assert BASIC not in output
+        assert "abcdef" not in output
 
-    def test_a_signed_link_is_not_told_at_any_level(
+    def test_a_signed_link_is_not_logged_at_any_level(
         self, service: Service, client: ApiClient, tmp_path: Path
     ) -> None:
         service.says(moved(f"{service.storage.url}/file?X-Signature=abcdef"))
         service.stores(RESET, html(500), Response(403, b"no"), CUT, html(404))
-        told = self.output_of(lambda: client.download(PATH, tmp_path / "file"))
-        assert "X-Signature" not in told
-        assert "abcdef" not in told
-        assert SID not in told
+        output = self.output_of(lambda: client.download(PATH, tmp_path / "file"))
+        assert "X-Signature" not in output
+        assert "abcdef" not in output
+        assert SID not in output
 
     def test_the_client_does_not_show_its_secrets(self, client: ApiClient) -> None:
         assert TOKEN not in repr(client)

@@ -196,7 +196,7 @@ def refusing() -> Iterator[Callable[[bytes], str]]:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_asks_for_credentials_is_not_asked_again(
+def test_a_proxy_that_requests_credentials_is_used_once(
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
     refusing: Callable[[bytes], str],

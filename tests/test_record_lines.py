@@ -165,7 +165,7 @@ def files(draw: st.DrawFn):
     st.integers(1, 6),
     st.sampled_from([(None, None), (1786000000, NOW)]),
 )
-def test_a_block_says_what_its_rows_say_one_by_one(file, zone, singer_decimal, size, envelope):
+def test_a_block_has_the_records_of_its_rows(file, zone, singer_decimal, size, envelope):
     rows, match, added, selected = file
     version, at = envelope
     assert_same(
@@ -177,7 +177,7 @@ def test_a_block_says_what_its_rows_say_one_by_one(file, zone, singer_decimal, s
 @pytest.mark.parametrize("singer_decimal", [False, True])
 @pytest.mark.parametrize("kind", Kind)
 @given(data=st.data())
-def test_a_column_says_what_each_of_its_texts_says(kind, singer_decimal, data):
+def test_a_column_has_the_values_of_its_texts(kind, singer_decimal, data):
     texts = data.draw(st.lists(USUAL[kind], max_size=20) | st.lists(USUAL[kind] | ODD, max_size=20))
     match = match_header(["c"], [column("c", kind)])
     rows = [[text] for text in texts]
@@ -194,13 +194,13 @@ def assert_same_beside_usual_texts(kind, text):
 
 @pytest.mark.parametrize("kind", Kind)
 @given(text=st.text(max_size=30) | DIGITS | st.builds(str.__add__, CLOCK, OFFSETS))
-def test_a_text_says_the_same_beside_usual_ones(kind, text):
+def test_a_text_has_the_same_value_among_usual_ones(kind, text):
     """The form is decided for a complete column: each text of another form must be recognized."""
     assert_same_beside_usual_texts(kind, text)
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_an_odd_text_says_the_same_beside_usual_ones(kind):
+def test_an_odd_text_has_the_same_value_among_usual_ones(kind):
     for text in ODD_TEXTS:
         assert_same_beside_usual_texts(kind, text)
 

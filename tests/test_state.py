@@ -115,7 +115,7 @@ class TestLedger:
         "windows",
         [
             ["2026-10-01"],
-            "junk",
+            "text",
             {"2026-10-01": {"end": "2026-10-31", "rows": 1}},
             [{"slot": "October", "end": "2026-10-31", "rows": 1}],
             [{"slot": "2026-10-01", "rows": 1}],
@@ -203,13 +203,13 @@ class TestFileLedger:
             files_of(state).is_due(str(hour), START + timedelta(hours=hour)) for hour in range(240)
         )
 
-    def test_a_bookmark_set_by_hand_is_taken_at_its_word(self) -> None:
+    def test_a_bookmark_set_by_hand_is_exact(self) -> None:
         ledger = files_of({"replication_key_value": "2026-11-05"})
         moment = datetime(2026, 11, 5, tzinfo=timezone.utc)
         assert ledger.is_due("a", moment)
         assert not ledger.is_due("b", moment - timedelta(seconds=1))
 
-    @pytest.mark.parametrize("loaded", [[], ["1"], "junk", {"1": None}, {"1": 5}, {"1": "lately"}])
+    @pytest.mark.parametrize("loaded", [[], ["1"], "text", {"1": None}, {"1": 5}, {"1": "lately"}])
     def test_a_ledger_that_can_not_be_read_is_one_clear_error(self, loaded: Any) -> None:
         if loaded == []:
             assert files_of({"loaded": loaded}).loaded == {}
@@ -315,7 +315,7 @@ class TestStateOfASync:
         }, "what was skipped once is not loaded on the next night"
         assert run.bookmark("sales") == "2026-11-19"
 
-    def test_the_bookmark_never_passes_a_window_that_was_left_out(
+    def test_the_bookmark_never_passes_a_skipped_window(
         self, sandbox: Sandbox, clock: FakeClock
     ) -> None:
         config = config_for(sandbox, reports=["sales"], max_exports=1)

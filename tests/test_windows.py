@@ -66,7 +66,7 @@ def loaded(window: Window, finished: datetime, **more: object) -> LedgerEntry:
 
 class TestSlots:
     @given(sizes, days, lengths)
-    def test_windows_cover_every_day_asked_for_once_and_in_order(
+    def test_windows_cover_every_requested_day_once_and_in_order(
         self, size: str, start: date, length: int
     ) -> None:
         end = start + length * DAY
@@ -76,7 +76,7 @@ class TestSlots:
         assert all(b.start == a.end + DAY for a, b in pairwise(found))
 
     @given(sizes, days, lengths, lengths, lengths)
-    def test_the_slot_of_a_day_is_the_same_whatever_the_dates_asked_for(
+    def test_the_slot_of_a_day_does_not_depend_on_the_requested_dates(
         self, size: str, day: date, length: int, earlier: int, later: int
     ) -> None:
         def slot_of_day(start: date, end: date) -> date:
@@ -125,7 +125,7 @@ class TestSlots:
         assert list(windows("none", start, end)) == [SNAPSHOT]
         assert (SNAPSHOT.slot, SNAPSHOT.is_snapshot) == (date(1970, 1, 1), True)
 
-    def test_a_window_is_told_by_its_days(self) -> None:
+    def test_a_window_is_named_by_its_days(self) -> None:
         assert str(Window(date(2026, 9, 1), date(2026, 9, 10), date(2026, 9, 30))) == (
             "2026-09-10..2026-09-30"
         )
@@ -218,7 +218,7 @@ class TestFreshness:
         assert not MONTHLY.is_fresh(SNAPSHOT, at("2026-11-18T00:00"), NOW)
 
     @given(zones, days, st.integers(0, 90), moments, st.timedeltas(timedelta(0), 200 * DAY))
-    def test_a_file_that_may_be_taken_never_misses_the_end_of_a_day_that_is_over(
+    def test_a_fresh_file_never_misses_the_end_of_a_finished_day(
         self, zone: ZoneInfo, day: date, lookback: int, finished: datetime, later: timedelta
     ) -> None:
         rules = Freshness(zone, lookback * DAY, timedelta(hours=20))
@@ -241,7 +241,7 @@ class TestPlan:
         asked = months("2026-09-10", "2026-11-18")
         assert plan(asked, {}, MONTHLY, NOW).new == asked
 
-    def test_loaded_windows_are_refreshed_when_due_and_left_when_young_or_settled(self) -> None:
+    def test_loaded_windows_are_refreshed_when_due_and_not_when_fresh(self) -> None:
         july, august, september, october = months("2026-07-01", "2026-10-31")
         ledger = {
             july.slot: loaded(july, at("2026-10-30T00:00")),
@@ -262,7 +262,7 @@ class TestPlan:
         found = plan([september, october, november], ledger, MONTHLY, NOW)
         assert found.refresh == [october, september, november]
 
-    def test_the_open_slot_is_asked_for_again_whole_when_its_last_day_moved_on(self) -> None:
+    def test_the_open_slot_is_requested_completely_when_its_last_day_moves(self) -> None:
         (before,) = months("2026-11-01", "2026-11-17")
         (asked,) = months("2026-11-01", "2026-11-18")
         ledger = {before.slot: loaded(before, at("2026-11-19T14:00"))}

@@ -93,7 +93,10 @@ class FileLedger:
         return self.reload_from is not None
 
     def is_reloaded_but(self, held_back: datetime | None) -> bool:
-        """Return whether a reload has loaded all files before the moment `held_back`."""
+        """Return whether a reload is unfinished and none of its files are held back.
+
+        Files finished from `held_back` on are; None if there are none.
+        """
         return self.reload_until is not None and (
             held_back is None or held_back >= self.reload_until
         )

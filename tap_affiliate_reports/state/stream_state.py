@@ -118,7 +118,7 @@ class StreamState:
     def _parts(self) -> Iterable[Mapping[str, Any]]:
         return self._partitions.values() or (self._part(None),)
 
-    # Once adopted
+    # Valid after `adopt`
 
     @property
     def version(self) -> int | None:

@@ -137,9 +137,9 @@ def test_rows_are_those_of_a_parser_alone_wherever_a_block_ends(spool, text, blo
         if expected is None:
             with pytest.raises(DamagedFile) as counted:
                 reference.inspect(path)
-            with pytest.raises(DamagedFile) as told:
+            with pytest.raises(DamagedFile) as raised:
                 list(reference.read_rows(path))
-            assert str(counted.value) == str(told.value)
+            assert str(counted.value) == str(raised.value)
         else:
             assert read(path) == expected
             summary = reference.inspect(path)
@@ -174,19 +174,19 @@ def test_a_block_is_never_read_as_anything_else(text, end):
 
 
 @given(st.text("a\r\n\x0b\x1c\x85\u2028é", max_size=12))
-def test_lines_end_where_a_file_says_so(text):
+def test_lines_end_at_the_line_ends_of_a_file(text):
     assert lines.split_lines(text) == list(io.StringIO(text, newline=""))
 
 
 @pytest.mark.parametrize("odd", ["1", "1,2,3", '1,"2'])
-def test_the_line_at_fault_is_told_far_into_a_file(spool, odd):
+def test_an_error_far_into_a_file_names_its_line(spool, odd):
     rows = '1,2\r\n"3","4\r\n"\r\n' * 30_000
     path = spool(f"a,b\r\n{rows}{odd}\r\n{rows}".encode())
     with pytest.raises(DamagedFile, match=r"line 9000[24] ") as counted:
         reference.inspect(path)
-    with pytest.raises(DamagedFile) as told:
+    with pytest.raises(DamagedFile) as raised:
         list(reference.read_rows(path))
-    assert str(counted.value) == str(told.value)
+    assert str(counted.value) == str(raised.value)
 
 
 @pytest.mark.parametrize("lineterminator", ["\n", "\r\n", "\r"])
@@ -196,7 +196,7 @@ def test_any_line_end_will_do(spool, lineterminator):
 
 
 @given(tables(), st.data())
-def test_a_file_cut_short_is_damaged_or_gives_the_first_rows(spool, table, data):
+def test_a_file_cut_short_is_damaged_or_has_the_first_rows(spool, table, data):
     """A cut within the last value of a row is only recognized by the missing line end."""
     content = as_csv(table).encode()
     cut = data.draw(st.integers(0, len(content) - 1))

@@ -83,7 +83,7 @@ def test_bytes_without_a_record_are_a_damaged_file(spool, content):
 
 
 @given(RECORDS.filter(bool), st.data())
-def test_a_file_cut_short_is_damaged_or_gives_the_first_rows(spool, table, data):
+def test_a_file_cut_short_is_damaged_or_has_the_first_rows(spool, table, data):
     content = spool(table).read_bytes()
     cut = data.draw(st.integers(0, len(content) - 1))
     whole = records.inspect(spool(content))

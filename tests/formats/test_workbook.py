@@ -134,11 +134,11 @@ def with_shared(texts: list[str], data: str) -> bytes:
     items = "".join(f"<si><t>{text}</t></si>" for text in texts)
     space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
-    told = f'<Override PartName="/{SHARED}" ContentType="{kind}"/></Types>'
+    override = f'<Override PartName="/{SHARED}" ContentType="{kind}"/></Types>'
     content = edited(
         with_sheet(data),
         "[Content_Types].xml",
-        lambda old: old.replace(b"</Types>", told.encode()),
+        lambda old: old.replace(b"</Types>", override.encode()),
     )
     packed = io.BytesIO(content)
     with zipfile.ZipFile(packed, "a") as archive:
@@ -156,7 +156,7 @@ def read(path: Path) -> list[list[str]]:
     return [summary.header, *rows] if summary.header else rows
 
 
-def told(value: Any) -> str:
+def text_of(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -177,7 +177,7 @@ def test_every_cell_comes_back_as_text_and_every_column_as_its_kind(spool, table
             if kind is Kind.DECIMAL and value is not None:
                 assert float(text) == pytest.approx(float(value), rel=1e-15, abs=0)
             else:
-                assert text == told(value)
+                assert text == text_of(value)
     for column, kind in enumerate(kinds):
         values = [row[column] for row in rows if row[column] not in {None, ""}]
         assert summary.kinds[column] is (kind if values else Kind.STRING)
@@ -262,7 +262,7 @@ def test_rows_wider_than_the_header_give_it_nameless_columns(spool) -> None:
 
 
 @pytest.mark.parametrize("tag", ["A1", "A1:A1", "A1:XFD1048576", "C3:D4"])
-def test_a_sheet_that_tells_a_wrong_size_is_read_whole(spool, tag: str) -> None:
+def test_a_sheet_with_a_wrong_size_is_read_completely(spool, tag: str) -> None:
     content = edited(
         xlsx([["a", "b"], [1, 2], [3, 4]]),
         SHEET,
