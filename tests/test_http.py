@@ -79,7 +79,9 @@ def service(clock: FakeClock) -> Iterator[Service]:
 def client_of(base_url: str, clock: FakeClock, **options: Any) -> ApiClient:
     headers = {"Accept": "application/json", "IR-Version": "16", "User-Agent": "tests/1"}
     given = {"secrets": (TOKEN, SID), "random_unit": lambda: 1.0, **options}
-    return ApiClient(base_url, HTTPBasicAuth(SID, TOKEN), headers, clock, **given)
+    return ApiClient(
+        base_url, HTTPBasicAuth(SID, TOKEN), headers, clock, **{"max_wait_seconds": 300.0, **given}
+    )
 
 
 @pytest.fixture

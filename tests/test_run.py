@@ -10,14 +10,13 @@ import pytest
 from harness import Collector, FakeClock
 
 from tap_affiliate_reports.errors import SettingsError, TapError, Unauthorized
-from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.run import SECONDS_TO_STOP, Run, with_stream
 
 FAULT = TapError("sales October: the job failed")
 
 
 def source(name: str) -> Any:
-    return SimpleNamespace(name=name, exports=None, policy=SimpleNamespace(limits=Limits()))
+    return SimpleNamespace(name=name, exports=None, policy=SimpleNamespace(limits=None))
 
 
 def run_of(*names: str) -> Run:

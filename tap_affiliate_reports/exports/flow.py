@@ -45,7 +45,7 @@ class ExportFlow:
     source: ExportSource
     clock: Clock
     spool: Path
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits
     name: str = ""
     while_waiting: Callable[[], None] = lambda: None
     _queued: deque[Export] = field(default_factory=deque, init=False)

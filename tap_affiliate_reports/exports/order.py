@@ -60,7 +60,7 @@ class ExportOrder:
 class Limits:
     """The limits of one source's exports. Times are in seconds; `max_exports` None is no limit."""
 
-    max_exports: int | None = 90
-    max_concurrent_jobs: int = 5
-    poll_interval: float = 2.0
-    job_timeout: float = 5400.0
+    max_exports: int | None
+    max_concurrent_jobs: int
+    poll_interval: float
+    job_timeout: float

@@ -67,8 +67,8 @@ class ApiClient:
     auth: AuthBase = field(repr=False)
     headers: Mapping[str, str]
     clock: Clock
+    max_wait_seconds: float
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    max_wait_seconds: float = 300.0
     error_format: ErrorFormat = field(default_factory=ErrorFormat)
     timeouts: Timeouts = field(default_factory=Timeouts)
     random_unit: Callable[[], float] = random.random

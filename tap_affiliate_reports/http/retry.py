@@ -38,7 +38,7 @@ class Retries:
     """
 
     clock: Clock
-    max_wait_seconds: float = 300.0
+    max_wait_seconds: float
     random_unit: Callable[[], float] = random.random
 
     def run(

@@ -87,7 +87,7 @@ def ordered(judge: Judge | None = None, **order: Any) -> Export:
 
 def steps(*answers: ExportJob | ApiError, limit: int | None = 5, replays: bool = True) -> Any:
     service: Any = Service(list(answers), replays)
-    limits = Limits(max_exports=limit, poll_interval=2, job_timeout=600)
+    limits = Limits(limit, max_concurrent_jobs=5, poll_interval=2, job_timeout=600)
     return ExportSteps(service, FakeClock(), limits, Quota(limit))
 
 

@@ -41,7 +41,7 @@ def rules(
         zone=pendulum.timezone(zone),
         exports=exports,
         policy=SourcePolicy(
-            Limits(),
+            Limits(90, max_concurrent_jobs=5, poll_interval=2, job_timeout=600),
             max_age=timedelta(hours=20),
             programs=programs,
             keeps_jobs=keeps_jobs,
