@@ -64,7 +64,7 @@ class ResultFile:
 
 @dataclass
 class LastRun:
-    """What is known of the job's last run: it tells a new file from that of an earlier run.
+    """What is known of the job's last run: it separates its file from an earlier one.
 
     `seen` says that the job was seen running since it was requested. `old_finished_at` is the date
     of the earlier file, which a job may show until it has a new one.
@@ -75,7 +75,7 @@ class LastRun:
     old_finished_at: datetime | None = None
     accepts_any_file: bool = False
 
-    def made(self, finished_at: datetime | None) -> bool | None:
+    def has_written(self, finished_at: datetime | None) -> bool | None:
         """Return whether a file of this date is of the last run; None if only its age can say."""
         if self.accepts_any_file:
             return True

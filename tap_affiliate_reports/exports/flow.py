@@ -103,7 +103,7 @@ class ExportFlow:
             if export.is_skipped:
                 return None
             if export.step is not Step.QUEUED and export not in self._active:
-                msg = f"{export}: internal error: export left the queue as {export.step.value}"
+                msg = f"{export}: internal error: not in the queue, step {export.step.value}"
                 raise ExportFailed(msg)
             self._sleep()
 
@@ -154,7 +154,7 @@ class ExportFlow:
         except Unauthorized:
             raise
         except RateLimited as error:
-            # The service asks for a longer wait than allowed: this run can request nothing more.
+            # The requested pause is longer than allowed, so this run can request nothing more.
             for other in (*self._active, *self._queued):
                 if other.step not in {Step.READY, Step.FAILED, Step.SKIPPED}:
                     other.skip(str(error), for_quota=True)

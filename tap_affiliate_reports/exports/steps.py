@@ -186,7 +186,7 @@ class ExportSteps:
     def _accepts(self, export: Export, job: ExportJob) -> bool:
         if not job.id:
             return True
-        is_of_last_run = export.run.made(job.finished_at)
+        is_of_last_run = export.run.has_written(job.finished_at)
         if is_of_last_run is not None:
             return is_of_last_run
         return job.finished_at is not None and export.order.judge.is_fresh(

@@ -1,4 +1,4 @@
-"""Pauses between attempts, and the headers that ask for one."""
+"""Pauses between attempts, and the headers that request one."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Planner:
                     end=entry.end,
                     rows=0 if had_own_keys else entry.rows,
                     keys=None if had_own_keys or keeps_keys else NUMBERED_KEYS,
-                    # A loader may take rows under other keys for the same rows.
+                    # A loader may mistake rows under other keys for the same rows.
                     retire_first=not had_own_keys and (is_old_key or not keeps_keys),
                 )
 

@@ -137,10 +137,10 @@ class HiEnergySandbox(ExportBoard, Service):
         }
 
     def _list(self, request: LoggedRequest) -> Response:
-        asked = request.first("limit") or str(self.default_limit)
-        if not asked.isdecimal() or int(asked) < 1:
+        requested = request.first("limit") or str(self.default_limit)
+        if not requested.isdecimal() or int(requested) < 1:
             raise _Refused(422, "invalid_parameter", "limit must be a positive number")
-        limit = min(int(asked), self.max_limit or int(asked))
+        limit = min(int(requested), self.max_limit or int(requested))
         shown = [self.document(export) for export in self.newest()[:limit]]
         return as_json({"exports": shown, "meta": {"count": len(shown), "limit": limit}})
 
@@ -153,13 +153,13 @@ class HiEnergySandbox(ExportBoard, Service):
 
     def _create(self, request: LoggedRequest) -> Response:
         try:
-            asked = json.loads(request.body)
+            requested = json.loads(request.body)
         except ValueError:
             raise _Refused(400, "invalid_json", "The body is not JSON") from None
-        report_type = asked.get("report_type") if isinstance(asked, dict) else None
+        report_type = requested.get("report_type") if isinstance(requested, dict) else None
         if not isinstance(report_type, str) or report_type not in FILES:
             raise _Refused(422, "invalid_parameter", f"There is no report type {report_type}")
-        params = [asked.get(name) or {} for name in ("search_params", "index_params")]
+        params = [requested.get(name) or {} for name in ("search_params", "index_params")]
         if not all(isinstance(given, dict) for given in params):
             raise _Refused(422, "invalid_parameter", "Parameters must be objects")
         export, is_new = self.request(report_type, *params)

@@ -88,10 +88,10 @@ class Report:
 
     def rows_at(self, moment: datetime, query: Query) -> Rows:
         """Return the rows as of `moment`."""
-        asked = query.start, query.end, query.program, query.filters
+        requested = query.start, query.end, query.program, query.filters
         if self.rows:
-            return self.rows(*asked)
-        return self.rows_as_of(moment, *asked) if self.rows_as_of else []
+            return self.rows(*requested)
+        return self.rows_as_of(moment, *requested) if self.rows_as_of else []
 
     def file_at(self, moment: datetime, query: Query) -> File:
         """Return the result file of a job that completes at `moment`."""

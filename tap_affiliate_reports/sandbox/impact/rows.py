@@ -22,10 +22,14 @@ def dated(account: Account, source: Source) -> AsOf:
     """Return a report's `rows_as_of`; without dates it returns the last 30 days."""
 
     def rows(
-        moment: datetime, start: date | None, end: date | None, program: str | None, asked: Filters
+        moment: datetime,
+        start: date | None,
+        end: date | None,
+        program: str | None,
+        requested: Filters,
     ) -> Iterator[Row]:
         last = end or account.today(moment)
-        return source(moment, start or last - timedelta(days=29), last, program, asked)
+        return source(moment, start or last - timedelta(days=29), last, program, requested)
 
     return rows
 
@@ -34,10 +38,10 @@ def listing(account: Account, cells: list[Cell]) -> Source:
     """Give a row for each action; the filter SUPERSTATUS_MS names the states wanted."""
 
     def rows(
-        moment: datetime, start: date, end: date, program: str | None, asked: Filters
+        moment: datetime, start: date, end: date, program: str | None, requested: Filters
     ) -> Iterator[Row]:
         seen = moment.timestamp()
-        statuses = asked.get("SUPERSTATUS_MS")
+        statuses = requested.get("SUPERSTATUS_MS")
         for action in account.actions(start, end, program, moment):
             if not statuses or action.status(seen) in statuses:
                 yield [cell(action, seen) for cell in cells]
@@ -98,10 +102,10 @@ class AccountRows:
                     yield [brand.name, brand.id, clicks, *numbers]
 
     def custom(
-        self, moment: datetime, start: date, end: date, program: str | None, asked: Filters
+        self, moment: datetime, start: date, end: date, program: str | None, requested: Filters
     ) -> Iterator[Row]:
         """Give a row for each program, with columns that differ only by case."""
-        for _, brand, clicks, _, sale, _ in self.by_program(moment, start, end, program, asked):
+        for _, brand, clicks, _, sale, _ in self.by_program(moment, start, end, program, requested):
             yield [brand, clicks, f"{int(clicks) / 7:.4f}", sale, sale.rstrip("0")]
 
     def paystubs(

@@ -189,9 +189,9 @@ class ImpactSandbox(JobBoard, Service):
 
     def _list_reports(self, request: LoggedRequest) -> Response:
         entries = [report.listed(self.base) for report in self.reports.values()]
-        asked = int(request.first("PageSize") or self.reports_page_size)
+        requested = int(request.first("PageSize") or self.reports_page_size)
         return answer(
-            request, page(request, "Reports", entries, min(asked, self.reports_page_size))
+            request, page(request, "Reports", entries, min(requested, self.reports_page_size))
         )
 
     def _report(self, report_id: str) -> Report:

@@ -186,21 +186,21 @@ def _name(task: Task) -> str:
 
 def _query(body: bytes) -> Query:
     try:
-        asked: Any = json.loads(body)
-        start, stop = (date.fromisoformat(asked[name]) for name in ("start_date", "stop_date"))
+        requested: Any = json.loads(body)
+        start, stop = (date.fromisoformat(requested[name]) for name in ("start_date", "stop_date"))
     except (ValueError, KeyError, TypeError):
         raise _Refused("start_date and stop_date are days in the format YYYY-MM-DD") from None
     query = Query(
         start,
         stop,
-        str(asked.get("sorting", "campaign_id")),
-        str(asked.get("interval", "daily")),
-        asked.get("csv_headers", True),
+        str(requested.get("sorting", "campaign_id")),
+        str(requested.get("interval", "daily")),
+        requested.get("csv_headers", True),
     )
     if start > stop:
         raise _Refused("stop_date is before start_date")
     if query.sorting not in SORTINGS or query.interval not in INTERVALS:
         raise _Refused("There is no such sorting or interval")
-    if not isinstance(query.csv_headers, bool) or asked.get("format", "csv") != "csv":
+    if not isinstance(query.csv_headers, bool) or requested.get("format", "csv") != "csv":
         raise _Refused("csv_headers is true or false and format is csv")
     return query
