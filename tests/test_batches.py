@@ -33,6 +33,7 @@ from tap_affiliate_reports.configuration import check, config_schema
 from tap_affiliate_reports.errors import FileError, SettingsError
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
+from tap_affiliate_reports.streams.table import NO_BATCH_FILES
 
 LISTING = "mp_action_listing_fast"
 # A report with values that do not fit their types.
@@ -125,7 +126,7 @@ def test_where_a_stream_map_must_see_each_record_they_go_one_by_one(
     config = batched(config_for(sandbox, reports=[LISTING], STREAM_MAPS=maps), tmp_path)
     run = sync(config, clock).ok()
     assert batches(run, LISTING) == []
-    assert run.said("no BATCH files")
+    assert run.said(NO_BATCH_FILES % LISTING)
     assert {r["Status"] for r in run.records(LISTING)} <= {"approved", "pending", "reversed"}
 
 

@@ -171,7 +171,7 @@ def test_a_sync_prints_singer_messages_and_nothing_else(tap: Tap, sandbox: Sandb
     assert {message["type"] for message in found} == MESSAGES
     assert [m for m in found if m["type"] == "RECORD" and m["stream"] == BY_DAY]
     assert "plan of" in done.stderr
-    assert "scheduled" in done.stderr
+    assert "requested" in done.stderr
     assert "loaded" in done.stderr
 
 

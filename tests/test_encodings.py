@@ -235,7 +235,7 @@ def test_an_empty_file_of_a_job_with_rows_is_not_silent(world: World, name: str)
     run = world.sync("impact").ok()
     assert not run.records("sales")
     assert fault.hits == 3
-    assert run.said("has 0 rows each time; the service says 27", logging.WARNING)
+    assert run.said("has 0 rows; the service says 27", logging.WARNING)
 
 
 @pytest.mark.parametrize("name", empties())

@@ -22,6 +22,7 @@ FILES = [
 ERRORS = {name for name in vars(errors) if name[0].isupper()} | {"MapError"}
 # Parts of a longer message, which has the text that a user looks for.
 LEAST = 12
+LEAST_RETURNED = 50
 # A mistake of the tap's own, which a user can only report.
 INTERNAL = "internal error"
 
@@ -67,8 +68,15 @@ def shown(node: ast.AST) -> Iterator[ast.expr | None]:
             yield node.args[0]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS:
         yield node.args[0] if node.args else None
-    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "msg":
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"msg", "line"}:
         yield node.value
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "_refuse":
+        yield node.args[1]
+    if isinstance(node, ast.Return) and isinstance(node.value, ast.BinOp):
+        yield node.value.left if isinstance(node.value.left, ast.Name) else None
+    # Rules of settings yield their lines; a text that is returned becomes a message.
+    if isinstance(node, ast.Yield | ast.Return) and isinstance(node.value, ast.JoinedStr):
+        yield node.value if len(ast.unparse(node.value)) > LEAST_RETURNED else None
 
 
 def messages() -> Iterator[tuple[str, str]]:

@@ -14,8 +14,7 @@ from tap_affiliate_reports.exports.job import ExportJob, JobState
 from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.formats import Summary, csv
 from tap_affiliate_reports.schema import Column, Kind
-from tap_affiliate_reports.settings import ReportOptions
-from tap_affiliate_reports.sources.source import ReportSpec, SourcePolicy
+from tap_affiliate_reports.sources.source import ReportOptions, ReportSpec, SourcePolicy
 from tap_affiliate_reports.streams.planning import Planner, ReportPlan
 from tap_affiliate_reports.streams.rules import ReportRules
 from tap_affiliate_reports.windows import DateRange, Reload
@@ -42,7 +41,11 @@ def rules(
         zone=pendulum.timezone(zone),
         exports=exports,
         policy=SourcePolicy(
-            Limits(), programs=programs, keeps_jobs=keeps_jobs, zone_setting=zone_setting
+            Limits(),
+            max_age=timedelta(hours=20),
+            programs=programs,
+            keeps_jobs=keeps_jobs,
+            zone_setting=zone_setting,
         ),
     )
     report = ReportSpec(
