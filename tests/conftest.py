@@ -78,14 +78,14 @@ def meltano(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Meltano
     """Meltano with the plugins installed, once a run."""
     own = tmp_path_factory.getbasetemp()
     # The parent of the workers' folders is the run's own.
-    plugins = (own if worker_id == "master" else own.parent) / "meltano"
-    plugins.mkdir(exist_ok=True)
-    meltano = Meltano(plugins, own / "meltano.db")
-    with (plugins / "lock").open("w") as lock:
+    shared = (own if worker_id == "master" else own.parent) / "plugins"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        installed = plugins / "installed"
+        installed = shared / "installed"
         if not installed.exists():
-            meltano("install", "extractors", "tap-affiliate-reports")
-            meltano("install", "loaders", "target-duckdb", "target-postgres")
+            install = Meltano(shared)
+            install("install", "extractors", "tap-affiliate-reports")
+            install("install", "loaders", "target-duckdb", "target-postgres")
             installed.touch()
-    return meltano
+    return Meltano(own / "meltano", plugins=shared)

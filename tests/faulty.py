@@ -1,4 +1,4 @@
-"""What the fault matrices share: the faults, the two outcomes, and a service that is away."""
+"""What the fault matrices share: the faults, the two outcomes, and how a sync meets a fault."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
+from harness import FakeClock, Run, Warehouse
 
+from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import (
     LoggedRequest,
     Sandbox,
@@ -21,10 +24,9 @@ from tap_affiliate_reports.sandbox import (
     reset,
     status,
 )
+from tap_affiliate_reports.sandbox.faults import Fault
 
 if TYPE_CHECKING:
-    from harness import FakeClock
-
     from tap_affiliate_reports.sandbox.faults import Action
 
 READ_TIMEOUT = 0.15
@@ -173,3 +175,86 @@ class Requests:
     def search(self, line: str) -> bool:
         found = self.pattern.search(line)
         return bool(found) and (self.is_struck is None or self.is_struck(found[1]))
+
+
+@dataclass(kw_only=True)
+class FaultWorld:
+    """A service that was loaded once and has changed since; each network has its own kind."""
+
+    sandbox: Sandbox
+    clock: FakeClock
+    warehouse: Warehouse = field(default_factory=Warehouse)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    # Of each network
+
+    def place(self, step: str) -> Place:
+        """Return where the faults of a step strike."""
+        raise NotImplementedError
+
+    def prepare(self, step: str) -> None:
+        """Let the requests of a step occur, and remember what a failure must keep."""
+
+    def sync(self, **own: Any) -> Run:
+        """Sync with these settings of the network, and load what the sync emitted."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Check that the warehouse has exactly what the service has."""
+        raise NotImplementedError
+
+    def check_loud(self, run: Run, case: Case) -> None:
+        """Check that a failure names what failed, kept the bookmark, and let the others finish."""
+        raise NotImplementedError
+
+    def check_refused(self, run: Run, step: str) -> None:
+        """Check the same after refused connections, for which all of a network's streams fail."""
+        raise NotImplementedError
+
+    # Of all
+
+    def strike(self, step: str, action: Action, times: int | None) -> Fault:
+        """Script a fault, which strikes so many times (None: always)."""
+        fault = Fault(self.place(step), action, times, 0)  # type: ignore[arg-type]
+        self.sandbox.faults.script.append(fault)
+        return fault
+
+    def outcome(self, run: Run) -> str:
+        """Judge how a sync ended; nothing but the two outcomes may happen."""
+        if run.error is None:
+            self.check()
+            return EXACT
+        assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
+        assert "Error(" not in str(run.error), f"a bare repr: {run.error}"
+        return LOUD
+
+    def meet(self, case: Case) -> None:
+        """Sync over a fault: it is survived with exact data, or fails loudly and is mended."""
+        self.prepare(case.step)
+        fault = self.strike(case.step, case.action(), times_of(case))
+        run = self.sync()
+        assert fault.hits > 0, "the fault never struck"
+        result = self.outcome(run)
+        assert result == case.expected, str(run.error)
+        if result == LOUD:
+            self.check_loud(run, case)
+            self.sandbox.faults.clear()
+            self.mend()
+
+    def meet_refusal(self, monkeypatch: pytest.MonkeyPatch, step: str, how: str) -> None:
+        """Sync while the service is away from a step on, for three sleeps or for good."""
+        self.prepare(step)
+        sleeps = 3 if how == "once" else None
+        be_away(self.sandbox, self.clock, monkeypatch, self.place(step), sleeps)
+        run = self.sync()
+        assert self.outcome(run) == (EXACT if how == "once" else LOUD), str(run.error)
+        if how == "always":
+            self.check_refused(run, step)
+            self.sandbox.start()
+            self.mend()
+
+    def mend(self) -> None:
+        """Sync an hour later, and check that all is exact then."""
+        self.clock.advance(hours=1)
+        self.sync().ok()
+        self.check()

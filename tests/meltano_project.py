@@ -9,22 +9,23 @@ from pathlib import Path
 
 
 class Meltano:
-    """`meltano ...` on this project, with plugins and state in folders of the tests.
+    """`meltano ...` on this project, with all that Meltano keeps in a folder of the tests.
 
-    The workers of a run share the plugins; each has a database, so states, of its own.
+    `plugins` is such a folder in which the plugins are installed; without it they are installed
+    here. Runs of one plugin share its files, so processes that run at the same time need a folder
+    each.
     """
 
-    def __init__(self, plugins: Path, database: Path) -> None:
+    def __init__(self, folder: Path, plugins: Path | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        for kind in ("extractors", "loaders") if plugins else ():
+            (folder / kind).symlink_to(plugins / kind)
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
         }
-        self.environment = kept | {
-            "MELTANO_SYS_DIR_ROOT": str(plugins),
-            "MELTANO_DATABASE_URI": f"sqlite:///{database}",
-            "NO_COLOR": "1",
-        }
+        self.environment = kept | {"MELTANO_SYS_DIR_ROOT": str(folder), "NO_COLOR": "1"}
 
     def __call__(self, *arguments: str, **environment: str) -> str:
         done = subprocess.run(

@@ -16,13 +16,12 @@ from faulty import (
     HTML,
     LOUD,
     Case,
-    be_away,
+    FaultWorld,
     cases,
     check_complete,
     common_cases,
     parameters,
     redirect_to_nobody,
-    times_of,
 )
 from harness import FakeClock, Run, Warehouse, config_for, sync
 from small_source import SmallSource, check_bookmark, check_exact, check_ledger
@@ -38,7 +37,7 @@ from tap_affiliate_reports.sandbox import (
     reset,
     status,
 )
-from tap_affiliate_reports.sandbox.faults import Action, Fault
+from tap_affiliate_reports.sandbox.faults import Action
 
 pytestmark = pytest.mark.kill
 
@@ -90,25 +89,24 @@ class Strike:
         return stored is None or stored[1] == "sales.csv"
 
 
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(FaultWorld):
     """Two reports, loaded once; a night has passed and the source has changed."""
 
-    sandbox: Sandbox
-    clock: FakeClock
     source: SmallSource
-    warehouse: Warehouse = field(default_factory=Warehouse)
-    state: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
 
-    def strike(self, step: Step, action: Action, times: int | None) -> Fault:
-        fault = Fault(Strike(self.sandbox, step), action, times, 0)  # type: ignore[arg-type]
-        self.sandbox.faults.script.append(fault)
-        return fault
+    def place(self, step: str) -> Strike:
+        return Strike(self.sandbox, STEPS[step])
 
-    def sync(self, **impact: Any) -> Run:
-        impact = {"job_timeout_seconds": 120, **impact}
+    def prepare(self, step: str) -> None:
+        self.sandbox.impact.download_mode = STEPS[step].mode
+        self.before = json.loads(json.dumps(self.state))
+
+    def sync(self, **own: Any) -> Run:
+        own = {"job_timeout_seconds": 120, **own}
         config = config_for(
-            self.sandbox, reports=["other", "sales"], START_DATE=START.isoformat(), **impact
+            self.sandbox, reports=["other", "sales"], START_DATE=START.isoformat(), **own
         )
         run = sync(config, self.clock, state=self.state)
         self.warehouse.load(run.messages)
@@ -118,6 +116,10 @@ class World:
             check_bookmark(self.state, report, START)
         return run
 
+    def check(self) -> None:
+        for report in ("sales", "other"):
+            assert self.is_exact(report), report
+
     def is_exact(self, report: str) -> bool:
         try:
             check_exact(self.source, self.warehouse, report, START, date(2026, 11, 19))
@@ -125,14 +127,43 @@ class World:
             return False
         return True
 
-    def mark(self, report: str) -> str:
-        return str(self.state["bookmarks"][report]["replication_key_value"])
+    def mark(self, report: str, state: dict[str, Any] | None = None) -> str:
+        return str((state or self.state)["bookmarks"][report]["replication_key_value"])
+
+    def check_loud(self, run: Run, case: Case) -> None:
+        name, step, told = case.step, STEPS[case.step], str(run.error)
+        if name == "list":
+            assert "/Reports" in told
+            assert self.state == self.before
+            return
+        assert "sales" in told
+        if name == "company":
+            assert "CompanyInformation" in told
+            assert "other" in told
+            assert [self.mark(r) for r in ("other", "sales")] == ["2026-11-18"] * 2
+            return
+        if step.windowed:
+            window = re.search(r"sales 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
+            assert window or "windows not loaded" in told, f"no window is named: {told}"
+        if case.how == "always" and name != "replay":
+            assert self.mark("sales") == "2026-11-18"
+        # A limit that outlasts the longest wait ends the run cleanly, for all that is left.
+        if "windows not loaded" not in told:
+            assert self.is_exact("other")
+            assert run.bookmark("other") == "2026-11-19"
+        assert run.records("jobs")
+        assert {record["Id"] for record in run.records("reports")} == {"other", "sales"}
+
+    def check_refused(self, run: Run, step: str) -> None:
+        assert step == "list" or "sales" in str(run.error)
+        # Files come side by side: the newest window's may have come before the storage left.
+        assert self.mark("sales") == self.mark("sales", self.before) or step == "storage"
 
 
 @pytest.fixture
 def world(sandbox: Sandbox, clock: FakeClock) -> World:
     source = SmallSource(sandbox, clock, ["other", "sales"])
-    world = World(sandbox, clock, source)
+    world = World(sandbox=sandbox, clock=clock, source=source)
     world.sync().ok()
     for report in ("other", "sales"):
         source.put(report, date(2026, 10, 21), [])
@@ -176,62 +207,11 @@ def _cases() -> Iterator[Case]:
 CASES = list(_cases())
 
 
-def outcome(world: World, run: Run, step: Step) -> str:
-    """Judge how a sync ended; nothing but the two outcomes may happen."""
-    if run.error is None:
-        assert world.is_exact("sales"), "a sync that says nothing must be exact"
-        assert world.is_exact("other")
-        return EXACT
-    assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
-    assert "Error(" not in str(run.error), f"a bare repr: {run.error}"
-    return LOUD
-
-
-def check_loud(world: World, run: Run, case: Case, before: dict[str, Any]) -> None:
-    """Check that a failure names what failed, kept the bookmark, and let the others finish."""
-    name, step, told = case.step, STEPS[case.step], str(run.error)
-    if name == "list":
-        assert "/Reports" in told
-        assert world.state == before
-        return
-    assert "sales" in told
-    if name == "company":
-        assert "CompanyInformation" in told
-        assert "other" in told
-        assert [world.mark(r) for r in ("other", "sales")] == ["2026-11-18"] * 2
-        return
-    if step.windowed:
-        window = re.search(r"sales 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
-        assert window or "windows not loaded" in told, f"no window is named: {told}"
-    if case.how == "always" and name != "replay":
-        assert world.mark("sales") == "2026-11-18"
-    # A limit that outlasts the longest wait ends the run cleanly, for all that is left.
-    if "windows not loaded" not in told:
-        assert world.is_exact("other")
-        assert run.bookmark("other") == "2026-11-19"
-    assert run.records("jobs")
-    assert {record["Id"] for record in run.records("reports")} == {"other", "sales"}
-
-
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case: Case) -> None:
-    step = STEPS[case.step]
-    world.sandbox.impact.download_mode = step.mode
-    before = json.loads(json.dumps(world.state))
     if case.step == "poll":
-        world.strike(STEPS["look"], body(b'{"Jobs": []}'), None)
-    fault = world.strike(step, case.action(), times_of(case))
-    run = world.sync()
-    assert fault.hits > 0, "the fault never struck"
-    result = outcome(world, run, step)
-    assert result == case.expected, str(run.error)
-    if result == LOUD:
-        check_loud(world, run, case, before)
-        world.sandbox.faults.clear()
-        world.clock.advance(hours=1)
-        world.sync().ok()
-        assert world.is_exact("sales")
-        assert world.is_exact("other")
+        world.strike("look", body(b'{"Jobs": []}'), None)
+    world.meet(case)
 
 
 @pytest.mark.parametrize("word", ["FAILED", "ERROR", "CANCELLED", "STUCK"])
@@ -250,7 +230,7 @@ def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
     world.sandbox.impact.fail_next(word, message, times, "sales", heals_after)
     # The service's own retries of a job in ERROR take longer than the other cases may.
     run = world.sync(**({"job_timeout_seconds": 5400} if word == "ERROR" else {}))
-    result = outcome(world, run, STEPS["poll"]) if step != "new job" or run.error else EXACT
+    result = world.outcome(run) if step != "new job" or run.error else EXACT
     assert result == (EXACT if how == "once" and word != "STUCK" else LOUD)
     if result == LOUD:
         told = str(run.error)
@@ -276,21 +256,7 @@ def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
 def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
-    world.sandbox.impact.download_mode = STEPS[name].mode
-    mark = world.mark("sales")
-    place = Strike(world.sandbox, STEPS[name])
-    be_away(world.sandbox, world.clock, monkeypatch, place, 3 if how == "once" else None)
-    run = world.sync()
-    result = outcome(world, run, STEPS[name])
-    assert result == (EXACT if how == "once" else LOUD), str(run.error)
-    if result == LOUD:
-        assert name == "list" or "sales" in str(run.error)
-        # Files come side by side: the newest window's may have come before the storage left.
-        assert world.mark("sales") == mark or name == "storage"
-        world.sandbox.start()
-        world.clock.advance(hours=1)
-        world.sync().ok()
-        assert world.is_exact("sales")
+    world.meet_refusal(monkeypatch, name, how)
 
 
 def test_the_fault_matrix_is_complete() -> None:
@@ -304,7 +270,7 @@ def test_retry_after_is_waited_for_at_every_step(world: World) -> None:
     for name, step in STEPS.items():
         if step.mode == "redirect":
             seconds = 17 + len(name) / 100
-            world.strike(step, status(429, {"Retry-After": str(seconds)}), 1)
+            world.strike(name, status(429, {"Retry-After": str(seconds)}), 1)
     world.sync().ok()
     slept = {round(pause, 2) for pause in world.clock.slept}
     missed = [
@@ -321,7 +287,7 @@ def test_a_cut_inside_the_last_value_of_a_file_is_not_taken_for_the_whole(world:
         answer.body, answer.framing = answer.body[:-8], "close"
         return answer
 
-    fault = world.strike(STEPS["storage"], shorten, 1)
+    fault = world.strike("storage", shorten, 1)
     world.sync().ok()
     assert fault.hits == 1
     assert world.is_exact("sales")
@@ -334,7 +300,7 @@ def test_a_file_cut_between_two_rows_is_not_taken_for_the_whole(world: World) ->
         answer.framing = "close"
         return answer
 
-    world.strike(STEPS["storage"], shorten, 2)
+    world.strike("storage", shorten, 2)
     world.sync().ok()
     assert world.is_exact("sales")
 
@@ -350,7 +316,7 @@ def test_a_link_that_is_always_expired_is_asked_for_again_and_fails_loudly(world
 
 
 def test_a_poll_that_fails_for_long_does_not_fail_the_job(world: World) -> None:
-    fault = world.strike(STEPS["poll"], status(500, body=HTML), 20)
+    fault = world.strike("poll", status(500, body=HTML), 20)
     run = world.sync(job_timeout_seconds=3600).ok()
     assert fault.hits == 20
     assert run.said("polling failed, the job goes on")
@@ -358,9 +324,9 @@ def test_a_poll_that_fails_for_long_does_not_fail_the_job(world: World) -> None:
 
 
 def test_polls_that_fail_after_a_refused_replay_do_not_fail_the_job(world: World) -> None:
-    world.strike(STEPS["replay"], reset(handled=True), 1)
-    world.strike(STEPS["replay"], status(403, body=b'{"Message":"is being replayed"}'), 1)
-    world.strike(STEPS["poll"], status(503, body=HTML), 8)
+    world.strike("replay", reset(handled=True), 1)
+    world.strike("replay", status(403, body=b'{"Message":"is being replayed"}'), 1)
+    world.strike("poll", status(503, body=HTML), 8)
     world.sync(job_timeout_seconds=3600).ok()
     assert world.is_exact("sales")
 
@@ -375,9 +341,9 @@ def test_many_faults_at_once_are_survived_with_exact_data(world: World) -> None:
     ]
     for number, name in enumerate(STEPS):
         if STEPS[name].mode == "redirect":
-            world.strike(STEPS[name], actions[number % 5], 1)
-            world.strike(STEPS[name], actions[(number + 2) % 5], 1)
-    world.strike(STEPS["storage"], cut(0.4), 1)
+            world.strike(name, actions[number % 5], 1)
+            world.strike(name, actions[(number + 2) % 5], 1)
+    world.strike("storage", cut(0.4), 1)
     world.sandbox.impact.fail_next("FAILED", "oops", 1, report="sales")
     world.sandbox.impact.fail_next("CANCELLED", "oops", 1, report="other")
     world.sync(job_timeout_seconds=3600).ok()
@@ -393,7 +359,7 @@ def test_a_file_with_other_counts_each_time_fails_loudly(world: World) -> None:
         answer.body = b"\r\n".join(answer.body.split(b"\r\n")[: -1 - seen[0]]) + b"\r\n"
         return answer
 
-    world.strike(STEPS["storage"], vary, None)
+    world.strike("storage", vary, None)
     run = world.sync()
     assert "sales 2026-" in str(run.error)
     assert world.mark("sales") == "2026-11-18"
@@ -410,14 +376,14 @@ def test_a_gzip_file_cut_short_is_downloaded_again(world: World) -> None:
 
         return act
 
-    world.strike(STEPS["storage"], squeeze(0.8), 2)
-    world.strike(STEPS["storage"], squeeze(1), None)
+    world.strike("storage", squeeze(0.8), 2)
+    world.strike("storage", squeeze(1), None)
     world.sync().ok()
     assert world.is_exact("sales")
 
 
 def test_rows_are_never_lost_to_an_empty_answer(world: World) -> None:
-    world.strike(STEPS["storage"], body(b""), None)
+    world.strike("storage", body(b""), None)
     run = world.sync()
     assert isinstance(run.error, TapError)
     assert "sales 2026-" in str(run.error)

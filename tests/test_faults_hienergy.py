@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from faulty import (
-    EXACT,
     LOUD,
     Case,
+    FaultWorld,
     Requests,
-    be_away,
     cases,
     check_complete,
     common_cases,
@@ -41,11 +40,11 @@ from other_sources import (
     wanted_exports,
 )
 
-from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Response, Sandbox, SandboxExport, body, reset, status
 from tap_affiliate_reports.sandbox.faults import STEPS as FAULT_STEPS
-from tap_affiliate_reports.sandbox.faults import Action, Fault
+from tap_affiliate_reports.sandbox.faults import Action
 from tap_affiliate_reports.sources.hienergy.exports import LOOK_AT
+from tap_affiliate_reports.streams.files import EMPTY_FILE
 
 pytestmark = pytest.mark.kill
 
@@ -71,31 +70,27 @@ JSON_STEPS = ("list", "create", "poll", "read")
 FILE_STEPS = ("CSV", "XLSX")
 
 
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(FaultWorld):
     """Exports of every kind, loaded once; a night has passed and there are new ones."""
 
-    sandbox: Sandbox
-    clock: FakeClock
-    warehouse: Warehouse = field(default_factory=Warehouse)
-    state: dict[str, Any] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
 
-    def place(self, name: str) -> Requests:
+    def place(self, step: str) -> Requests:
         """Return where a step's faults strike: at the requests about one kind of export."""
-        step = STEPS[name]
+        pattern, stream = STEPS[step]
 
         def is_struck(of: str) -> bool:
             export = self.sandbox.hienergy.exports.get(int(of) if of.isdecimal() else 0)
             if export is not None:
-                return export.report_type == step.stream
-            return self.sandbox.storage._files[of][1].startswith(step.stream)
+                return export.report_type == stream
+            return self.sandbox.storage._files[of][1].startswith(stream)
 
-        return Requests(step.pattern, is_struck if "([" in step.pattern else None)
+        return Requests(pattern, is_struck if "([" in pattern else None)
 
-    def strike(self, name: str, action: Action, times: int | None) -> Fault:
-        fault = Fault(self.place(name), action, times, 0)  # type: ignore[arg-type]
-        self.sandbox.faults.script.append(fault)
-        return fault
+    def prepare(self, step: str) -> None:
+        bookmarks = self.state["bookmarks"]
+        self.marks = {CLICKS: "None", **{k: self.mark(k) for k in FILES if k in bookmarks}}
 
     def sync(self, **own: Any) -> Run:
         own = {"job_timeout_seconds": 120, "create": [CREATE], **own}
@@ -104,6 +99,9 @@ class World:
         self.state = run.state or self.state
         check_mark(self.sandbox, self.warehouse, self.state, START)
         return run
+
+    def check(self) -> None:
+        check_files(self.sandbox, self.warehouse, START)
 
     def is_exact(self, kind: str) -> bool:
         try:
@@ -115,6 +113,28 @@ class World:
     def mark(self, kind: str) -> str:
         return str(self.state["bookmarks"][kind].get("replication_key_value"))
 
+    def check_loud(self, run: Run, case: Case) -> None:
+        told, stream = str(run.error), STEPS[case.step].stream
+        assert len(created(self)) <= 1
+        if not stream:
+            assert "GET" in told or all(kind in told for kind in (CSV, DEALS, HOT))
+            return
+        assert stream in told
+        if "files not loaded" not in told:
+            assert f"{stream} export " in told or f"{stream} create 1" in told, told
+        for kind in FILES:
+            if kind != stream and "files not loaded" not in told:
+                assert self.is_exact(kind)
+        assert run.records("exports")
+        if case.step != "create" and self.mark(stream) != self.marks[stream]:
+            held = {row["_export_id"] for row in self.warehouse.tables[stream].values()}
+            wanted = wanted_exports(self.sandbox, stream, START)
+            missing = [export.completed for key, export in wanted.items() if key not in held]
+            assert datetime.fromisoformat(self.mark(stream).replace("Z", "+00:00")) <= min(missing)
+
+    def check_refused(self, run: Run, step: str) -> None:
+        assert STEPS[step].stream in str(run.error)
+
 
 @pytest.fixture
 def world(sandbox: Sandbox, clock: FakeClock) -> World:
@@ -123,7 +143,7 @@ def world(sandbox: Sandbox, clock: FakeClock) -> World:
     service.tables[CLICKS] = lambda export: (HEADER, rows_of(f"clicks {export.id}"))
     for kind in (CSV, DEALS, HOT):
         add(sandbox, kind, f"old {kind}", completed_at=clock.now() - timedelta(days=3))
-    world = World(sandbox, clock)
+    world = World(sandbox=sandbox, clock=clock)
     world.sync(create=[]).ok()
     clock.advance(days=1)
     for kind in (CSV, DEALS, HOT):
@@ -187,57 +207,14 @@ def _cases() -> Iterator[Case]:
 CASES = list(_cases())
 
 
-def outcome(world: World, run: Run) -> str:
-    """Judge how a sync ended; nothing but the two outcomes may happen."""
-    if run.error is None:
-        check_files(world.sandbox, world.warehouse, START)
-        return EXACT
-    assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
-    assert "Error(" not in str(run.error), f"a bare repr: {run.error}"
-    return LOUD
-
-
-def check_loud(world: World, run: Run, name: str, marks: dict[str, str]) -> None:
-    """Check that a failure names what failed, kept the bookmark, and let the others finish."""
-    told, stream = str(run.error), STEPS[name].stream
-    if not stream:
-        assert "GET" in told or all(kind in told for kind in (CSV, DEALS, HOT))
-        return
-    assert stream in told
-    if "files not loaded" not in told:
-        assert f"{stream} export " in told or f"{stream} create 1" in told, told
-    for kind in FILES:
-        if kind != stream and "files not loaded" not in told:
-            assert world.is_exact(kind)
-    assert run.records("exports")
-    if name != "create" and world.mark(stream) != marks[stream]:
-        held = {row["_export_id"] for row in world.warehouse.tables[stream].values()}
-        wanted = wanted_exports(world.sandbox, stream, START)
-        missing = [export.completed for key, export in wanted.items() if key not in held]
-        assert datetime.fromisoformat(world.mark(stream).replace("Z", "+00:00")) <= min(missing)
-
-
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case: Case) -> None:
-    marks = {kind: world.mark(kind) for kind in FILES if kind in world.state["bookmarks"]}
-    marks.setdefault(CLICKS, "None")
     if case.step in {"poll", "read"}:
         # One look at the list would show what a look at each export does not.
         nothing = body(b'{"exports": [], "meta": {}}')
         world.sandbox.faults.add(f"GET /api/v1/exports\\?limit={LOOK_AT}$", nothing, times=None)
-    fault = world.strike(case.step, case.action(), times_of(case))
-    run = world.sync()
-    assert fault.hits > 0, "the fault never struck"
-    result = outcome(world, run)
-    assert result == case.expected, str(run.error)
-    assert len(created(world)) <= 1
-    if result == LOUD:
-        check_loud(world, run, case.step, marks)
-        world.sandbox.faults.clear()
-        world.clock.advance(hours=1)
-        world.sync().ok()
-        check_files(world.sandbox, world.warehouse, START)
-        assert len(created(world)) == 1
+    world.meet(case)
+    assert len(created(world)) == 1
 
 
 def created(world: World) -> list[SandboxExport]:
@@ -249,17 +226,7 @@ def created(world: World) -> list[SandboxExport]:
 def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
-    place = world.place(name)
-    be_away(world.sandbox, world.clock, monkeypatch, place, 3 if how == "once" else None)
-    run = world.sync()
-    result = outcome(world, run)
-    assert result == (EXACT if how == "once" else LOUD), str(run.error)
-    if result == LOUD:
-        assert STEPS[name].stream in str(run.error)
-        world.sandbox.start()
-        world.clock.advance(hours=1)
-        world.sync().ok()
-        check_files(world.sandbox, world.warehouse, START)
+    world.meet_refusal(monkeypatch, name, how)
 
 
 def test_the_fault_matrix_is_complete() -> None:
@@ -282,7 +249,7 @@ def test_a_fault_in_the_first_sync_gives_no_false_columns(
     sandbox.hienergy.clear()
     for kind in (CSV, DEALS):
         add(sandbox, kind, f"old {kind}", completed_at=clock.now() - timedelta(days=3))
-    world = World(sandbox, clock)
+    world = World(sandbox=sandbox, clock=clock)
     times = times_of(case)
     # Discovery meets it, and then the sync.
     for again in range(2):
@@ -304,11 +271,11 @@ def test_an_empty_file_is_believed_once_it_came_twice(world: World, name: str) -
     world.strike(name, body(b""), 1)
     run = world.sync().ok()
     check_files(world.sandbox, world.warehouse, START)
-    assert not run.said("the file is empty")
+    assert not run.said(EMPTY_FILE.removeprefix("%s"))
     add(world.sandbox, CSV, "hollow")
     add(world.sandbox, DEALS, "hollow")
     world.strike(name, body(b""), 2)
-    assert world.sync().ok().said("without even a header")
+    assert world.sync().ok().said(EMPTY_FILE.removeprefix("%s"))
 
 
 def test_the_words_of_a_409_that_names_no_export_are_told(world: World) -> None:
@@ -360,7 +327,7 @@ def test_a_created_export_from_before_start_date_is_loaded_once(
         CLICKS, HEADER, rows_of("old"), completed_at=clock.now() - timedelta(days=90),
         search_params=CREATE["search_params"],
     )  # fmt: skip
-    world = World(sandbox, clock)
+    world = World(sandbox=sandbox, clock=clock)
     first = world.sync().ok()
     assert {row["_export_id"] for row in first.records(CLICKS)} == {old.id}
     add(sandbox, CLICKS, "another")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,22 +15,20 @@ from faulty import (
     HTML,
     LOUD,
     Case,
+    FaultWorld,
     Requests,
-    be_away,
     cases,
     check_complete,
     common_cases,
     nobody,
     parameters,
-    times_of,
 )
-from harness import FakeClock, Run, Warehouse, sync
+from harness import FakeClock, Run, sync
 from other_sources import REPORT, check_report, config_of, put, put_all
 
-from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Response, Sandbox, body, reset, status
 from tap_affiliate_reports.sandbox.faults import STEPS as FAULT_STEPS
-from tap_affiliate_reports.sandbox.faults import Action, Fault
+from tap_affiliate_reports.sandbox.faults import Action
 
 pytestmark = pytest.mark.kill
 
@@ -46,17 +44,15 @@ JSON_STEPS = ("post", "poll")
 FILE_STEPS = ("file", "storage")
 
 
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(FaultWorld):
     """A report, loaded once; a night has passed and the source has changed."""
 
-    sandbox: Sandbox
-    clock: FakeClock
-    warehouse: Warehouse = field(default_factory=Warehouse)
-    state: dict[str, Any] = field(default_factory=dict)
+    def place(self, step: str) -> Requests:
+        return Requests(STEPS[step])
 
-    def strike(self, name: str, action: Action, times: int | None) -> Fault:
-        return self.sandbox.faults.add(STEPS[name], action, times)
+    def prepare(self, step: str) -> None:
+        self.sandbox.instal.links_on_api = step == "file"
 
     def sync(self, **own: Any) -> Run:
         own = {"job_timeout_seconds": 120, **own}
@@ -65,22 +61,32 @@ class World:
         self.state = run.state or self.state
         return run
 
-    @property
-    def yesterday(self) -> date:
-        return self.clock.now().date() - timedelta(days=1)
-
     def check(self) -> None:
-        check_report(self.sandbox, self.warehouse, START, self.yesterday)
+        yesterday = self.clock.now().date() - timedelta(days=1)
+        check_report(self.sandbox, self.warehouse, START, yesterday)
+        assert self.mark == yesterday.isoformat()
 
     @property
     def mark(self) -> str:
         return str(self.state["bookmarks"][REPORT]["replication_key_value"])
 
+    def check_loud(self, run: Run, case: Case) -> None:
+        told = str(run.error)
+        assert REPORT in told
+        if case.step != "clock":
+            window = re.search(REPORT + r" 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
+            assert window or "windows not loaded" in told, f"no window is named: {told}"
+        if case.how == "always":
+            assert self.mark == "2026-11-18"
+
+    def check_refused(self, run: Run, step: str) -> None:
+        assert self.mark == "2026-11-18"
+
 
 @pytest.fixture
 def world(sandbox: Sandbox, clock: FakeClock) -> World:
     put_all(sandbox, START, 60)
-    world = World(sandbox, clock)
+    world = World(sandbox=sandbox, clock=clock)
     world.sync().ok()
     world.check()
     put(sandbox, date(2026, 10, 21), [])
@@ -126,38 +132,9 @@ def _cases() -> Iterator[Case]:
 CASES = list(_cases())
 
 
-def outcome(world: World, run: Run) -> str:
-    """Judge how a sync ended; nothing but the two outcomes may happen."""
-    if run.error is None:
-        world.check()
-        assert world.mark == "2026-11-19"
-        return EXACT
-    assert isinstance(run.error, TapError), f"not an expected error: {run.error!r}"
-    assert "Error(" not in str(run.error), f"a bare repr: {run.error}"
-    return LOUD
-
-
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case: Case) -> None:
-    world.sandbox.instal.links_on_api = case.step == "file"
-    fault = world.strike(case.step, case.action(), times_of(case))
-    run = world.sync()
-    assert fault.hits > 0, "the fault never struck"
-    result = outcome(world, run)
-    assert result == case.expected, str(run.error)
-    if result == LOUD:
-        told = str(run.error)
-        assert REPORT in told
-        if case.step != "clock":
-            window = re.search(REPORT + r" 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
-            assert window or "windows not loaded" in told, f"no window is named: {told}"
-        if case.how == "always":
-            assert world.mark == "2026-11-18"
-        world.sandbox.faults.clear()
-        world.clock.advance(hours=1)
-        world.sync().ok()
-        world.check()
-        assert world.mark == "2026-11-19"
+    world.meet(case)
 
 
 @pytest.mark.parametrize("name", list(STEPS))
@@ -165,18 +142,7 @@ def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case:
 def test_a_refused_connection_is_survived_with_exact_data_or_fails_loudly(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
-    world.sandbox.instal.links_on_api = name == "file"
-    place = Requests(STEPS[name])
-    be_away(world.sandbox, world.clock, monkeypatch, place, 3 if how == "once" else None)
-    run = world.sync()
-    result = outcome(world, run)
-    assert result == (EXACT if how == "once" else LOUD), str(run.error)
-    if result == LOUD:
-        assert world.mark == "2026-11-18"
-        world.sandbox.start()
-        world.clock.advance(hours=1)
-        world.sync().ok()
-        world.check()
+    world.meet_refusal(monkeypatch, name, how)
 
 
 @pytest.mark.parametrize("word", ["FAILURE", "REVOKED", "PENDING"])
@@ -186,7 +152,7 @@ def test_a_task_that_ends_badly_is_asked_for_anew_or_fails_loudly(
 ) -> None:
     world.sandbox.instal.end_next(word, times=1 if how == "once" else 99)
     run = world.sync()
-    result = outcome(world, run)
+    result = world.outcome(run)
     assert result == (EXACT if how == "once" and word != "PENDING" else LOUD)
     if result == LOUD:
         assert ("job_timeout_seconds" if word == "PENDING" else word) in str(run.error)
