@@ -31,6 +31,7 @@ NO_FILE_LIST = "%s: its files can't be listed: %s"
 REPORT_SKIPPED = "%s is skipped: its columns can't be read: %s"
 COLUMNS_UNKNOWN = "%s: its columns are not known yet: %s"
 NAME_SKIPPED = "%s; both are skipped"
+SELECT_NEITHER = "Select none of these reports"
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Discovery:
             if len(ids) > 1:
                 line = f"{source.name}: {' and '.join(map(repr, ids))} have one stream name, {name}"
                 if any(self.selection.is_selected(source, report) for report in same):
-                    raise SettingsError(line)
+                    raise SettingsError(f"{line}. {SELECT_NEITHER}")
                 logger.warning(NAME_SKIPPED, line)
             else:
                 distinct.extend(same)

@@ -31,7 +31,10 @@ RELOAD_IS_SET = (
 STREAM_PLAN = "plan of %s: %d %s new, %d to refresh, %d unchanged"
 SOURCE_PLAN = "plan of %s: %s to %s, %d exports to spend%s"
 START_IN_FUTURE = "start_date: %s is after the last day to fetch: nothing is loaded"
-REPORT_GONE = "%s: the account no longer has this report"
+REPORT_GONE = (
+    "%s: the account no longer has this report. Remove it from the catalog, and its entry from the "
+    "state"
+)
 SUMMARY = "summary:\n%s"
 
 logger = logging.getLogger(__name__)

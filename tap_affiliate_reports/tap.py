@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tap_affiliate_reports.sandbox import Sandbox
 
 INVENTED_DATA = "%s.api_url is 'sandbox': all of its data is invented"
-NO_SUCH_STREAM = "stream_maps: there is no stream %r"
+NO_SUCH_STREAM = "stream_maps: there is no stream %r; this map is not used"
 STOPPING = "received signal %d, stopping; finished windows are saved in the state"
 
 

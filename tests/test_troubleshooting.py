@@ -92,13 +92,46 @@ def messages() -> Iterator[tuple[str, str]]:
                         yield str(path.relative_to(PACKAGE)), " ".join(longest.split())
 
 
+def package_texts() -> Iterator[str]:
+    """Yield the fixed texts of all strings of the package but its docstrings."""
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        skipped = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr | ast.JoinedStr)
+            # A docstring is no message, and the parts of an f-string are yielded with it.
+            for inner in ast.iter_child_nodes(node)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in skipped:
+                yield from (" ".join(text.split()) for text in texts(node, {}))
+
+
+def quoted_messages() -> Iterator[str]:
+    """Yield the messages of the page: its headings of code, and the lines of its code blocks."""
+    is_block = False
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("```"):
+            is_block = not is_block
+        elif is_block:
+            yield line
+        elif heading := re.fullmatch(r"### (`+)(.+)\1", line):
+            yield heading[2]
+
+
 MESSAGES = sorted(set(messages()))
 
 
 def test_the_messages_of_the_package_are_found() -> None:
     found = {text for _, text in MESSAGES}
     assert len(found) > 100
-    for part in ("not loaded", "rerun of job", "is not an IANA time zone", "Set TMPDIR"):
+    for part in (
+        "Finished ones are saved",
+        "rerun of job",
+        "is not an IANA time zone",
+        "Set TMPDIR",
+    ):
         assert any(part in text for text in found), part
 
 
@@ -106,3 +139,17 @@ def test_the_messages_of_the_package_are_found() -> None:
 def test_a_message_is_in_the_page(file: str, text: str) -> None:
     page = " ".join(PAGE.read_text().replace("\\|", "|").split())
     assert text in page, f"docs/troubleshooting.md has no entry for this message of {file}"
+
+
+def test_the_page_has_no_message_that_the_package_lacks() -> None:
+    known = [text for _, text in MESSAGES] + list(package_texts())
+    everything = "\n".join(known)
+    # A quoted message may be joined from several texts, so one of them in it is enough.
+    parts = {part.strip() for text in known for part in text.split("\0")}
+    phrases = [part for part in parts if len(part) >= LEAST and " " in part]
+    quoted = list(quoted_messages())
+    assert len(quoted) > 100
+    for message in quoted:
+        fixed = max(re.split(r"<[^<>]+>", message), key=len).strip(" :;,.()'\"")
+        is_said = fixed in everything or any(phrase in message for phrase in phrases)
+        assert is_said, f"docs/troubleshooting.md quotes what the package does not say: {message}"

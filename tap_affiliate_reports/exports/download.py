@@ -92,7 +92,8 @@ def download_complete(
     if len({(summary.rows, summary.terminated or summary.digest) for summary in kept}) > 1:
         msg = (
             f"{order}: the file of job {job.id or 'none'} differs on every download: it had "
-            f"{[summary.rows for summary in kept]} rows, and the service says {job.records}"
+            f"{[summary.rows for summary in kept]} rows, and the service says {job.records}. "
+            "Run again later"
         )
         raise DamagedFile(msg)
     logger.warning(OTHER_ROW_COUNT, order, job.id or "none", kept[0].rows, job.records)

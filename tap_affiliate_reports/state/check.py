@@ -12,6 +12,8 @@ from tap_affiliate_reports.errors import StreamError
 from tap_affiliate_reports.state.files import FileLedger
 from tap_affiliate_reports.state.stream_state import StreamState, column_kinds
 
+REPAIR = "Correct its entry in bookmarks, or remove it to load the stream from the beginning"
+
 
 def check(state: Any) -> None:
     """Raise StreamError for a STATE that this tap can't read."""
@@ -21,7 +23,7 @@ def check(state: Any) -> None:
         raise StreamError(msg)
     for stream, own in bookmarks.items():
         if not isinstance(own, dict):
-            msg = f"the state of {stream} can't be read: it is not an object"
+            msg = f"the state of {stream} can't be read: it is not an object. {REPAIR}"
             raise StreamError(msg)
         try:
             value = own.get("replication_key_value")
@@ -32,5 +34,5 @@ def check(state: Any) -> None:
                 _ = ledger.bookmark
             FileLedger(copy.copy(own), datetime.min.replace(tzinfo=timezone.utc))
         except (StreamError, ValueError, TypeError, AttributeError) as error:
-            msg = f"the state of {stream} can't be read: {error}"
+            msg = f"the state of {stream} can't be read: {error}. {REPAIR}"
             raise StreamError(msg) from None

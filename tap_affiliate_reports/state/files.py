@@ -169,7 +169,7 @@ def _pairs(loaded: Any) -> list[tuple[Any, Any]] | None:
 def _moment(text: Any) -> datetime:
     moment = from_optional(text)
     if moment is None:
-        msg = f"not a moment: {text!r}"
+        msg = f"not a date-time: {text!r}"
         raise ValueError(msg)
     return moment
 

@@ -24,7 +24,7 @@ def from_timestamp(text: str) -> datetime:
             return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
     moment = pendulum.parse(text)
     if not isinstance(moment, pendulum.DateTime):
-        msg = f"not a moment: {text!r}"
+        msg = f"not a date-time: {text!r}"
         raise ValueError(msg)  # noqa: TRY004 # the text is wrong, not the caller's type
     return moment.in_timezone("UTC")
 

@@ -69,7 +69,7 @@ class InstalExports(ExportSource):
     def schedule(self, request: ExportRequest, spend_again: Callable[[], bool]) -> ExportJob:
         """Request a task."""
         if request.start is None or request.end is None:
-            msg = "the report needs dates"
+            msg = "internal error: the request has no dates"
             raise Rejected(msg)
         body = {
             "start_date": request.start.isoformat(),
