@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tap_affiliate_reports.sources import SOURCES
+
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """\
 # Settings
@@ -18,8 +20,8 @@ HEAD = """\
 A setting comes from `config.json`, from Meltano (`impact.auth_token`), or from an environment
 variable: its path in upper case, joined by `_`, after `TAP_AFFILIATE_REPORTS_`
 (`TAP_AFFILIATE_REPORTS_IMPACT_AUTH_TOKEN`; without Meltano, by `--config=ENV`). At least one
-network must be configured: `impact` by `account_sid` and `auth_token`, `hienergy` by `api_key`,
-`instal` by `auth_token`. An unknown setting of a network is an error that names it.
+network must be configured, by its required settings. An unknown setting of a network is an error
+that names it.
 
 | type | in an environment variable |
 |---|---|
@@ -57,16 +59,17 @@ def page() -> str:
             (networks if one.get("properties") else own)[name] = one
     parts = [HEAD, *_table("All networks", "", own, required)]
     for name, one in networks.items():
-        parts += _table(f"`{name}`: {one.get('description', '')}", f"{name}.", one["properties"])
+        title = f"`{name}`: {one.get('description', '')}"
+        parts += _table(title, f"{name}.", one["properties"], set(SOURCES[name].REQUIRED))
     return "\n".join([*parts, FOOT])
 
 
 def _table(
-    title: str, prefix: str, properties: Mapping[str, Any], required: set[str] | None = None
+    title: str, prefix: str, properties: Mapping[str, Any], required: set[str]
 ) -> Iterator[str]:
     yield f"## {title.rstrip('.')}\n"
     yield "| setting | type | default | meaning |\n|---|---|---|---|"
-    yield from _rows(prefix, properties, required or set())
+    yield from _rows(prefix, properties, required)
     yield ""
 
 
