@@ -31,3 +31,14 @@ def test_each_link_to_a_file_has_its_target(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
             assert anchor in {anchor_of(one) for one in headings}, f"{page.name}: #{anchor}"
+
+
+def test_the_map_of_the_house_has_every_module() -> None:
+    package = ROOT / "tap_affiliate_reports"
+    design = (ROOT / "docs" / "design.md").read_text()
+    folders = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
+    files = {path.name for folder in (package, package / "streams") for path in folder.glob("*.py")}
+    assert {name for name in folders if f"`{name}/`" not in design} == set()
+    assert {name for name in files - {"__init__.py"} if f"`{name}`" not in design} == {
+        "__main__.py"
+    }
