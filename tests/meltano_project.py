@@ -25,7 +25,12 @@ class Meltano:
             for name, value in os.environ.items()
             if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
         }
-        self.environment = kept | {"MELTANO_SYS_DIR_ROOT": str(folder), "NO_COLOR": "1"}
+        self.environment = kept | {
+            "MELTANO_SYS_DIR_ROOT": str(folder),
+            "NO_COLOR": "1",
+            # Each run starts a tap and a loader, which may not write bytecode themselves.
+            "UV_COMPILE_BYTECODE": "1",
+        }
 
     def __call__(self, *arguments: str, **environment: str) -> str:
         done = subprocess.run(

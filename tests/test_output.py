@@ -439,6 +439,7 @@ def test_a_source_that_is_away_holds_up_no_export_of_another(
     assert records(lines)[REPORT] > 0
 
 
+@pytest.mark.kill
 def test_who_stops_at_the_first_record_has_spent_no_export(tmp_path: Any) -> None:
     """As `meltano config ... test` does it: read a line, look, and tell the tap to stop."""
     with Sandbox(job_seconds=0.05) as sandbox:

@@ -101,6 +101,7 @@ def test_the_sandbox_of_the_demo_is_not_reached_through_a_proxy(
         assert [m for m in run.messages if m["type"] == "RECORD"]
 
 
+@pytest.mark.kill
 def test_the_demo_s_process_needs_no_proxy(tmp_path: Path) -> None:
     own = {"api_url": "sandbox", "auth_token": "any", "poll_interval_seconds": 0.05}
     start = (date.today() - timedelta(days=3)).isoformat()

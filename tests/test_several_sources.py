@@ -32,6 +32,8 @@ from tap_affiliate_reports.sandbox.faults import STEPS
 from tap_affiliate_reports.sandbox.impact import Job
 from tap_affiliate_reports.selection import NO_REPORTS_IN_CATALOG
 
+pytestmark = pytest.mark.kill
+
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -14,6 +14,8 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from tap_affiliate_reports.tap import TapAffiliateReports
 
+pytestmark = pytest.mark.chain
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -92,7 +94,6 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder / "output.jsonl"
 
 
-@pytest.mark.chain
 def test_singer_s_own_check_finds_the_output_valid(output: Path) -> None:
     check = [uv.find_uv_bin(), "tool", "run", "--from", "singer-tools==0.4.1", "singer-check-tap"]
     with output.open("rb") as lines:

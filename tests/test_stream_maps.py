@@ -454,6 +454,7 @@ def test_a_column_of_a_file_that_a_map_can_t_take_fails_its_stream_alone(
     assert sync(config, clock, state=done.state).ok().records("sales")
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("rule", [{"New": "1 / 0"}, {"New": "1 /"}, {"New": "Amuont"}], ids=str)
 def test_a_map_that_fails_is_no_traceback_and_exit_status_1(
     tmp_path: Path, rule: dict[str, str]

@@ -27,6 +27,8 @@ from tap_affiliate_reports.sandbox import (
     status,
 )
 
+pytestmark = pytest.mark.kill
+
 Action = Callable[[Callable[[], Response]], Response]
 # The stream `jobs` asks for other days.
 LOOK = "^GET .*/Jobs[?]CreatedAfter=2026-11-18"
@@ -219,7 +221,6 @@ BROKEN = {
 }
 
 
-@pytest.mark.kill
 @pytest.mark.parametrize("answer", BROKEN)
 def test_a_list_that_can_not_be_had_costs_no_job_and_little_time(
     account: Account, answer: str
