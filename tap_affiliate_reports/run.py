@@ -134,6 +134,7 @@ class Run:
 
     def close(self) -> None:
         """Remove temporary files."""
+        atexit.unregister(self.close)
         if "spool" in self.__dict__:
             shutil.rmtree(self.spool, ignore_errors=True)
 

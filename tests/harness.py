@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import signal
@@ -204,16 +203,10 @@ def sync(
             error = raised
         finally:
             if tap is not None:
-                close(tap)
+                tap.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     return Run(collector.messages, error, tap, log)  # type: ignore[arg-type]
-
-
-def close(tap: TapAffiliateReports) -> None:
-    """Close a tap that its handler for the end of the process would keep in memory until then."""
-    tap.close()
-    atexit.unregister(tap.run.close)
 
 
 def discover(config: Mapping[str, Any], clock: FakeClock) -> dict[str, Any]:
@@ -227,7 +220,7 @@ def discover(config: Mapping[str, Any], clock: FakeClock) -> dict[str, Any]:
         return json.loads(tap.catalog_json_text)
     finally:
         if tap is not None:
-            close(tap)
+            tap.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

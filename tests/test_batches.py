@@ -35,6 +35,8 @@ from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
 from tap_affiliate_reports.streams.table import NO_BATCH_FILES
 
+pytestmark = pytest.mark.chain
+
 LISTING = "mp_action_listing_fast"
 # A report with values that do not fit their types.
 ODD = "mp_account_audit_log"

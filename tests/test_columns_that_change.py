@@ -10,6 +10,8 @@ from harness import FakeClock, Run, config_for, discover, sync
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, html_login
 
+pytestmark = pytest.mark.chain
+
 WARNING = 30
 COLUMNS = [Attribute("Action_Id"), Attribute("Amount", "Decimal"), Attribute("Items", "Integer")]
 

@@ -24,6 +24,8 @@ from tap_affiliate_reports.formats import csv, workbook
 from tap_affiliate_reports.sandbox import Response, Sandbox, cut, encoded, status
 from tap_affiliate_reports.sandbox.faults import Action
 
+pytestmark = pytest.mark.kill
+
 START, YESTERDAY = date(2026, 11, 1), date(2026, 11, 18)
 Pack = Callable[[bytes], bytes]
 

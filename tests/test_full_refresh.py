@@ -14,6 +14,8 @@ from loaders import merged
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 
+pytestmark = pytest.mark.chain
+
 MONTHS = ("09", "10", "11")
 Kept = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], dict[str, Any]]
 

@@ -19,6 +19,8 @@ from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, body
 from tap_affiliate_reports.sources.hienergy import NO_ID
 from tap_affiliate_reports.sources.impact.lists import NO_ID as IMPACT_NO_ID
 
+pytestmark = pytest.mark.chain
+
 START = date(2026, 9, 10)
 BY_DAY = "partner_performance_by_day"
 WARNING = logging.WARNING

@@ -29,6 +29,8 @@ from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.sandbox import Sandbox, close, cut, html_login, reset, status
 
+pytestmark = pytest.mark.chain
+
 REPORTS = ("other", "sales")
 LOOKBACK = 12
 # Names of one zone: what the account answers may change between them.

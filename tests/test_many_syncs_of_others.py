@@ -44,7 +44,7 @@ from tap_affiliate_reports.sandbox import Sandbox, SandboxExport
 START = date(2026, 11, 5)
 LOOKBACK = 12
 
-pytestmark = pytest.mark.property
+pytestmark = [pytest.mark.chain, pytest.mark.property]
 
 
 class Syncs(RuleBasedStateMachine):

@@ -24,6 +24,8 @@ from small_source import SmallSource
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Sandbox
 
+pytestmark = pytest.mark.chain
+
 REPORTS = ("other", "sales")
 LOOKBACK = 12
 # What a run may do with its stop: go on to its end, run out of exports, or be killed.

@@ -21,6 +21,8 @@ from tap_affiliate_reports.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.chain
+
 STATES = json.loads((Path(__file__).parent / "data" / "states_0_1_0.json").read_text())
 START = date(2026, 10, 20)
 

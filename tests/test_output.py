@@ -33,6 +33,8 @@ from tap_affiliate_reports.tap import TapAffiliateReports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.chain
+
 START = date(2026, 10, 20)
 LISTS = ("reports", "report_metadata", "jobs")
 STREAMS = [

@@ -27,6 +27,8 @@ from tap_affiliate_reports.http.proxies import proxy_for
 from tap_affiliate_reports.sandbox import Sandbox, status
 from tap_affiliate_reports.sandbox.registry import SERVICES
 
+pytestmark = pytest.mark.kill
+
 USER, PASSWORD = "proxy-user", "p@ss/w:rd+of=proxy"
 QUOTED = "p%40ss%2Fw%3Ard%2Bof%3Dproxy"
 PAIR = b64encode(f"{USER}:{PASSWORD}".encode()).decode()

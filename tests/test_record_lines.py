@@ -294,6 +294,7 @@ def test_columns_that_would_share_a_name_are_refused():
         )  # fmt: skip
 
 
+@pytest.mark.kill
 def test_memory_does_not_grow_with_the_rows(monkeypatch):
     monkeypatch.setattr(cells, "_MEMORY", 500)
     monkeypatch.setattr(cells, "hour_in_utc", cells.hour_in_utc.__wrapped__)

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, body, status
 
+pytestmark = pytest.mark.chain
+
 WARNING = 30
 OCTOBER = {"START_DATE": "2026-10-01", "END_DATE": "2026-10-31"}
 Rows = list[list[str]]

@@ -20,6 +20,8 @@ from tap_affiliate_reports.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+pytestmark = pytest.mark.chain
+
 START, YESTERDAY = date(2026, 10, 5), date(2026, 11, 18)
 # A month ago nothing changes any more.
 LOOKBACK = 12

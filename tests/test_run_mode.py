@@ -56,6 +56,7 @@ def test_all_pages_are_followed_and_no_export_is_spent(
     assert not [e for e in run.windows("sales").values() if e["job"]]
 
 
+@pytest.mark.kill
 def test_a_window_of_more_than_20_000_rows_is_whole(
     sandbox: Sandbox, report: Report, config: dict[str, Any], clock: FakeClock
 ) -> None:

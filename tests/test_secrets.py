@@ -32,6 +32,8 @@ from tap_affiliate_reports.sandbox import (
 )
 from tap_affiliate_reports.sandbox.faults import Action
 
+pytestmark = pytest.mark.kill
+
 TOKEN = "t0ken/with+odd=signs&more"
 BASIC = basic(TOKEN)
 SECRETS = {

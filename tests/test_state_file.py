@@ -204,6 +204,7 @@ class TestGivenToTheTap:
             m for m in again.messages if m["type"] == "ACTIVATE_VERSION" and m["stream"] == "sales"
         ]
 
+    @pytest.mark.chain
     @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
     def test_discovery_finds_the_columns_of_files_in_a_wrapped_state(
         self, sandbox: Sandbox, clock: FakeClock, wrap: Callable[[Any], dict[str, Any]]

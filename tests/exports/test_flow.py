@@ -32,6 +32,8 @@ from tap_affiliate_reports.sandbox import (
     status,
 )
 
+pytestmark = pytest.mark.kill
+
 Action = Callable[[Callable[[], Response]], Response]
 WARNING = 30
 INFO = 20

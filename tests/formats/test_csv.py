@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 from harness import examples
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tap_affiliate_reports.errors import DamagedFile
@@ -131,6 +131,8 @@ LINES = st.sampled_from([
     st.integers(1, 20) | st.just(lines.BLOCK),
 )
 def test_rows_are_those_of_a_parser_alone_wherever_a_block_ends(spool, text, block):
+    # Much U+0000 among few letters looks like UTF-16, of which other tests are.
+    assume(lines.encoding_of(text.encode(), is_complete=True) == "utf-8-sig")
     path = spool(text.encode())
     expected = by_parser(text)
     with mock.patch.object(lines, "BLOCK", block):
@@ -178,6 +180,7 @@ def test_lines_end_at_the_line_ends_of_a_file(text):
     assert lines.split_lines(text) == list(io.StringIO(text, newline=""))
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("odd", ["1", "1,2,3", '1,"2'])
 def test_an_error_far_into_a_file_names_its_line(spool, odd):
     rows = '1,2\r\n"3","4\r\n"\r\n' * 30_000
@@ -365,6 +368,7 @@ def test_a_damaged_file_is_refused_with_the_reason(spool, content, reason):
         list(reference.read_rows(path))
 
 
+@pytest.mark.kill
 def test_a_field_may_be_as_long_as_the_limit(spool):
     field = "x" * reference.MAX_FIELD
     assert read(spool(f"a,b\n1,{field}\n".encode())) == [["a", "b"], ["1", field]]
@@ -381,6 +385,7 @@ def test_a_record_over_many_long_lines_is_refused_before_it_fills_the_memory(spo
     assert reference.inspect(spool(b"a,b\n" + b"1,2\n" * 10_000)).rows == 10_000
 
 
+@pytest.mark.kill
 def test_a_hundred_thousand_columns_can_be_read(spool):
     table = [[f"column {n}" for n in range(100_000)], ["1"] * 100_000]
     assert read(spool(as_csv(table).encode())) == table
@@ -399,6 +404,7 @@ def test_memory_does_not_grow_with_the_file(spool):
     assert peak < 2_000_000
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("text", ["x" * 1_000 + "\ny", "x" * lines.BLOCK + "\n", "\n" * 300])
 def test_memory_does_not_grow_with_a_file_whose_blocks_end_within_a_record(spool, text):
     record = as_csv([[text, "1"]]).encode()
@@ -432,6 +438,7 @@ def test_a_block_that_ends_within_a_record_is_read_at_once_with_its_rest(spool, 
     assert sum(at_once) > 15_000
 
 
+@pytest.mark.kill
 def test_a_field_may_have_any_number_of_escaped_quotes(spool):
     many = '"' * 1_000_000
     rows = [["1", "2"]] * 40_000 + [["1", many], ["3", many + "x"]]

@@ -396,6 +396,7 @@ class TestBombs:
         assert read(spool(xlsx([["a"], ["x" * 100]])))
 
 
+@pytest.mark.kill
 def test_memory_stays_bounded_by_the_rows_not_by_what_they_hold(spool) -> None:
     text = "some text that is longer than most, " * 5
     cell = f'<c t="inlineStr"><is><t>{text}</t></is></c>'

@@ -28,6 +28,8 @@ from tap_affiliate_reports.exports.steps import JOB_TIMED_OUT
 from tap_affiliate_reports.sandbox import Sandbox, html_login, status
 from tap_affiliate_reports.sandbox.hienergy import SandboxExport
 
+pytestmark = pytest.mark.chain
+
 
 class TestCreate:
     def test_what_is_set_is_asked_for_waited_for_and_loaded(
