@@ -34,8 +34,10 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
 
 
 def is_header(row: list[str]) -> bool:
-    """Return whether a row may be a header: not only whitespace, no other separator."""
+    """Return whether a row may be a header: not only whitespace, no other separator, no HTML."""
     names = [name.replace("\0", "") for name in row]
+    if names[0].lstrip().lower().startswith(("<html", "<!doctype html")):
+        return False
     return not all(map(str.isspace, names)) and (len(row) > 1 or not set(names[0]) & set(";\t|"))
 
 
