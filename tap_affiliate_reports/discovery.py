@@ -148,7 +148,7 @@ class Discovery:
         for spec in source.files():
             self.known.add(spec.name)
             properties = self._catalog_properties(spec.name)
-            if self.selection.catalog is None or properties is not None:
+            if self.selection.is_discovered_stream(spec.name):
                 yield FilesStream(
                     tap,
                     self.run,
@@ -164,7 +164,7 @@ class Discovery:
         """Return the columns of the state and the catalog; without both, of the newest file."""
         kept = column_kinds(self.bookmarks.get(spec.name, {}))
         columns = [Column(name, name, kind) for name, kind in kept.items()]
-        if properties:
+        if properties is not None:
             return _with_catalog(columns, properties, ADDED_TO_FILES)
         if columns:
             return columns
@@ -185,12 +185,12 @@ class Discovery:
             return ()
 
     def _catalog_properties(self, stream: str) -> Mapping[str, Any] | None:
-        """Return the columns of a stream in the catalog; None if the catalog does not have it."""
+        """Return the columns of a stream in the catalog; None if the catalog does not say."""
         catalog = self.selection.catalog
         entry = catalog.get_stream(stream) if catalog is not None else None
-        if entry is None:
-            return None
-        properties: Mapping[str, Any] = entry.schema.to_dict().get("properties", {})
+        properties: Mapping[str, Any] | None = (
+            None if entry is None else entry.schema.to_dict().get("properties")
+        )
         return properties
 
 

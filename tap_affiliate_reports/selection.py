@@ -31,6 +31,10 @@ class Selection:
         """Return whether discovery must read a report's columns."""
         return self.catalog is None or self.is_selected(source, report)
 
+    def is_discovered_stream(self, stream: str) -> bool:
+        """Return whether discovery must read a stream of files."""
+        return self.catalog is None or self.catalog.get_stream(stream) is not None
+
     @property
     def streams(self) -> set[str]:
         """The names of all streams that the catalog selects."""

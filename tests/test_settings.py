@@ -196,6 +196,13 @@ def test_a_refusal_never_tells_a_secret(impact: Any, clock: FakeClock) -> None:
     assert TOKEN not in told
 
 
+def test_defaults_are_filled_in_even_if_another_setting_is_wrong(clock: FakeClock) -> None:
+    config = settings({"typo": 1, "lookback_days": -1})
+    tap = TapAffiliateReports(config=config, clock=clock, validate_config=False, setup_mapper=False)
+    assert tap.config["impact"]["max_concurrent_jobs"] == 5
+    assert [source.name for source in tap.sources] == ["impact"]
+
+
 def test_an_unknown_setting_at_top_level_is_a_warning(sandbox: Sandbox, clock: FakeClock) -> None:
     config = config_for(sandbox, reports=["partner_performance_by_day"]) | {"strat_date": "x"}
     run = sync(config, clock).ok()
@@ -421,6 +428,17 @@ def test_nested_settings_come_from_the_environment(environment: pytest.MonkeyPat
         "poll_interval_seconds": 0.5,
     }
     assert (config["start_date"], config["use_singer_decimal"]) == ("2026-09-10", True)
+
+
+def test_nulls_in_the_environment_are_not_set(environment: pytest.MonkeyPatch) -> None:
+    options = {"sales": {"lookback_days": None, "window": "week", "filters": {"X": None}}}
+    environment.setenv(f"{ENV}START_DATE", "2026-09-10")
+    environment.setenv(f"{ENV}IMPACT_ACCOUNT_SID", "IRmine")
+    environment.setenv(f"{ENV}IMPACT_AUTH_TOKEN", TOKEN)
+    environment.setenv(f"{ENV}IMPACT_REPORT_OPTIONS", json.dumps(options))
+    tap = TapAffiliateReports(parse_env_config=True, setup_mapper=False)
+    own = tap.config["impact"]["report_options"]["sales"]
+    assert (own["window"], own["filters"], "lookback_days" in own) == ("week", {}, False)
 
 
 def test_the_framework_s_own_settings_come_from_the_environment_too(

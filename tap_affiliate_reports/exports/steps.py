@@ -261,7 +261,7 @@ class ExportSteps:
             message = f" ({last.message})" if last.message else ""
             msg = (
                 f"{export}: {timed_out}; its last state was {last.word or 'unknown'}{message}. "
-                "The next sync polls it again"
+                "The next sync tries again"
             )
             raise ExportTimedOut(msg)
         pause = max(self.limits.poll_interval, min(waited / 10, LONGEST_PAUSE))

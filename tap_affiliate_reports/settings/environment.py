@@ -37,7 +37,8 @@ def complete(
             for part in path[:-1]:
                 target = target.setdefault(part, {})
             if isinstance(target, dict):
-                target[path[-1]] = value
+                # In a stream map a null removes a column.
+                target[path[-1]] = _without_nulls(value) if path[0] in sources else value
     for key in sources:
         if result.get(key) == {}:
             del result[key]

@@ -25,19 +25,19 @@ FILLING_VALIDATOR = extend_validator_with_defaults(DEFAULT_JSONSCHEMA_VALIDATOR)
 def schema_errors(
     config: dict[str, Any], schema: Mapping[str, Any], sources: Collection[str]
 ) -> list[str]:
-    """Return what the JSON schema refuses; without errors, fill in its defaults in place.
+    """Return what the JSON schema refuses; if the types are right, fill in its defaults in place.
 
     A network that is not configured stays so. `sources` are the settings whose value may hold a
     secret.
     """
     # The framework's schema of stream_maps is invalid; each map is checked with its stream.
     rest = {key: value for key, value in config.items() if key != "stream_maps"}
-    errors = [_line(one, sources) for one in DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(rest)]
-    if not errors:
-        # It fails on an object of another type, so the types are checked first.
-        FILLING_VALIDATOR(schema).validate(rest)
+    errors = list(DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(rest))
+    if not any(error.validator == "type" for error in errors):
+        # It raises if a value of another type stands for an object, so the types are checked first.
+        list(FILLING_VALIDATOR(schema).iter_errors(rest))
         config.update(rest)
-    return errors
+    return [_line(error, sources) for error in errors]
 
 
 def general_errors(config: Mapping[str, Any]) -> Iterator[str]:

@@ -37,7 +37,7 @@ FLOW = (
         th.NumberType(minimum=0),
         default=300,
         description=(
-            "Longest pause in seconds to accept when the service limits its request rate. A "
+            "Longest wait in seconds for the rate limits of one request, all pauses together. A "
             "request fails if the service requires a longer one."
         ),
     ),
