@@ -257,11 +257,11 @@ class TapAffiliateReports(SdkTap):
     @override
     def terminate(self, signum: int) -> None:
         if self.message_writer.busy:
-            self.message_writer.after_write = lambda: self._terminate(signum)
+            self.message_writer.after_write = lambda: self._end(signum)
         else:
-            self._terminate(signum)
+            self._end(signum)
 
-    def _terminate(self, signum: int) -> None:
+    def _end(self, signum: int) -> None:
         try:
             self.logger.warning(STOPPING, signum)
             if self.sync.has_planned:
