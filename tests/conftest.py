@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from databases import Postgres, postgres
-from faulty import HANGING, READ_TIMEOUT
+from fault_matrix import HANGING, READ_TIMEOUT
 from harness import FakeClock
 from hypothesis import settings
 from meltano_project import Meltano

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from other_sources import CLICKS, CREATE, CSV, FILES, REPORT, add, put_all
+from hienergy_instal import CLICKS, CREATE, CSV, FILES, REPORT, add, put_all
 from small_source import SmallSource
 
 from tap_affiliate_reports.sandbox.faults import STEPS

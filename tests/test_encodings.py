@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from harness import FakeClock, Run, Warehouse, config_for, sync
+from hienergy_instal import CSV, DEALS, add, check_files, check_report, config_of, put_all
 from hypothesis import given
 from hypothesis import strategies as st
-from other_sources import CSV, DEALS, add, check_files, check_report, config_of, put_all
 from small_source import SmallSource, check_exact
 
 from tap_affiliate_reports.errors import DamagedFile, TapError

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from faulty import (
+from fault_matrix import (
     EXACT,
     HTML,
     LOUD,

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from faulty import (
+from fault_matrix import (
     LOUD,
     Case,
     FaultWorld,
@@ -22,7 +22,7 @@ from faulty import (
     times_of,
 )
 from harness import FakeClock, Run, Warehouse, sync
-from other_sources import (
+from hienergy_instal import (
     CLICKS,
     CREATE,
     CSV,

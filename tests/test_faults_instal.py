@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from faulty import (
+from fault_matrix import (
     EXACT,
     HTML,
     LOUD,
@@ -24,7 +24,7 @@ from faulty import (
     parameters,
 )
 from harness import FakeClock, Run, sync
-from other_sources import REPORT, check_report, config_of, put, put_all
+from hienergy_instal import REPORT, check_report, config_of, put, put_all
 
 from tap_affiliate_reports.sandbox import Response, Sandbox, body, reset, status
 from tap_affiliate_reports.sandbox.faults import STEPS as FAULT_STEPS

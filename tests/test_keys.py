@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from harness import FakeClock, Run, Warehouse, config_for, discover, examples, sync
+from hienergy_instal import config_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from other_sources import config_of
 from test_settings import refusal, run_with
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, body

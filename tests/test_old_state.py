@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness import NOW, FakeClock, sync
+from hienergy_instal import CSV, DEALS, REPORT, add, put_all
 from loaders import Loader, merged
-from other_sources import CSV, DEALS, REPORT, add, put_all
 from small_source import SmallSource
 
 from tap_affiliate_reports.sandbox import Sandbox

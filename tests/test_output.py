@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faulty import nobody
+from fault_matrix import nobody
 from harness import FakeClock, config_for, discover, listening
+from hienergy_instal import CSV, FILES, REPORT, add, config_of, put_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from other_sources import CSV, FILES, REPORT, add, config_of, put_all
 from singer_sdk.singerlib import RecordMessage, SchemaMessage
 
 from tap_affiliate_reports.errors import TapError

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty import nobody
+from fault_matrix import nobody
 from harness import FakeClock, Run, config_for, listening, sync
-from other_sources import KEYS, config_of
+from hienergy_instal import KEYS, config_of
 from small_source import SmallSource
 
 from tap_affiliate_reports.errors import SettingsError

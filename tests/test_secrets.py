@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from faulty import HANGING
+from fault_matrix import HANGING
 from harness import FakeClock, Run, discover, sync
 from networks import HIENERGY, IMPACT, INSTAL, NETWORKS, SID, Network, basic
 

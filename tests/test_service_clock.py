@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from harness import NOW, FakeClock, Run, Warehouse, config_for, listening, sync
+from hienergy_instal import REPORT, add, check_files, check_report, config_of, put_all
 from hypothesis import given
 from hypothesis import strategies as st
-from other_sources import REPORT, add, check_files, check_report, config_of, put_all
 from small_source import SmallSource, check_exact
 
 from tap_affiliate_reports.http.backoff import requested_pause

@@ -11,9 +11,9 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faulty import nobody
+from fault_matrix import nobody
 from harness import FakeClock, Run, Warehouse, config_for, discover, sync
-from other_sources import (
+from hienergy_instal import (
     CSV,
     DEALS,
     FILES,

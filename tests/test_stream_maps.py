@@ -11,9 +11,9 @@ from unittest import mock
 
 import pytest
 from harness import FakeClock, Run, config_for, discover, sync
+from hienergy_instal import CSV, FILES, REPORT, add, config_of, put_all
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from other_sources import CSV, FILES, REPORT, add, config_of, put_all
 from singer_sdk.mapper import PluginMapper
 from test_output import only
 

@@ -19,18 +19,7 @@ from typing import Any
 import kill_child
 import pytest
 from harness import FakeClock, sync
-from killing import (
-    MAX_JOBS,
-    NIGHTS,
-    STATES,
-    Killing,
-    Worlds,
-    kill_after_messages,
-    kill_at_each_request,
-    last_state,
-    undisturbed,
-)
-from other_sources import (
+from hienergy_instal import (
     CLICKS,
     CREATE,
     CSV,
@@ -47,6 +36,17 @@ from other_sources import (
     put,
     put_all,
     rows_of,
+)
+from killing import (
+    MAX_JOBS,
+    NIGHTS,
+    STATES,
+    Killing,
+    Worlds,
+    kill_after_messages,
+    kill_at_each_request,
+    last_state,
+    undisturbed,
 )
 from small_source import check_bookmark, check_retired
 

@@ -8,18 +8,7 @@ from typing import Any
 
 import pytest
 from harness import FakeClock, Run, Warehouse, examples, sync
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
-from loaders import merged
-from other_sources import (
+from hienergy_instal import (
     CLICKS,
     CSV,
     DEALS,
@@ -35,6 +24,17 @@ from other_sources import (
     put_all,
     rows_of,
 )
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from loaders import merged
 from small_source import check_bookmark, check_retired
 from test_many_syncs import FAULTS
 
