@@ -216,7 +216,7 @@ def test_nuls_are_removed_and_nothing_else(service: Service) -> None:
 
 
 def test_a_giant_field_is_a_row_or_a_clear_error(service: Service) -> None:
-    for length in (1_000_000, 20_000_000):
+    for length in (1_000_000, 5_000_000):
         run = service.with_file(table([["x" * length, "1", "", "", "", ""]]))
         if run.error is None:
             assert len(run.records("sales")[0]["Id"]) == length
