@@ -123,7 +123,7 @@ class TapAffiliateReports(SdkTap):
         self.logger.warning(INVENTED_DATA, name)
         return {**own, "api_url": self._sandbox.base_url(name)}
 
-    # The parts of a sync. The SDK's constructor asks for streams, so each is built when needed.
+    # The parts of a sync. The SDK's constructor reads the streams, so each is built when needed.
 
     @cached_property
     def run(self) -> Run:
