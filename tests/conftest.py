@@ -19,15 +19,22 @@ from tap_affiliate_reports.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# `max_examples` scales the counts of `harness.examples`. No deadline: a busy machine is slow.
+# `max_examples` scales the counts of `harness.examples`. No deadline: a busy machine is slow. In CI
+# the examples are the same each time, so that a red run is a change's own fault.
 settings.register_profile("quick", deadline=None, max_examples=10)
-# The same examples each time, so that a red run is a change's own fault.
-settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
+settings.register_profile("full", deadline=None, max_examples=100, derandomize="CI" in os.environ)
 settings.register_profile("nightly", deadline=None, max_examples=500)
-settings.load_profile("ci" if "CI" in os.environ else "quick")
+settings.load_profile("full")
 
 # The longest first, so that no worker is left with them at the end.
 FIRST = ("chain", "kill", "property")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the fast tests, which leave out `kill`, few examples, unless a profile is chosen."""
+    is_fast = "not kill" in config.getoption("markexpr")
+    if is_fast and not config.getoption("--hypothesis-profile"):
+        settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
