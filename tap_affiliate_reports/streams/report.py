@@ -20,7 +20,6 @@ from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.base import FULL_TABLE
 from tap_affiliate_reports.streams.file_check import FileCheck
 from tap_affiliate_reports.streams.file_rows import FileRows
-from tap_affiliate_reports.streams.partition import Partition
 from tap_affiliate_reports.streams.planning import Planner
 from tap_affiliate_reports.streams.retirement import Retirement
 from tap_affiliate_reports.streams.rules import ReportRules
@@ -58,9 +57,7 @@ class ReportStream(TableStream):
         self.audit = audit
         self.selected_by_default = report.allowed and not source.policy.catalog_decides
         self.loads: list[WindowLoad] = []
-        self.partition_list: list[Partition] = []
-        self.state = StreamState({})
-        self.retirement = Retirement(self.rules, self.state, ())
+        self.retirement = Retirement(self.rules, StreamState({}), ())
         # How many rows of the present window a filter must not hide, because they may be loaded.
         self._rows_in_warehouse = 0
         self._digests: dict[tuple[str, str], str] = {}
@@ -105,7 +102,6 @@ class ReportStream(TableStream):
         )
         plan = planner.plan()
         check = FileCheck(self.rules, lambda: self.columns, self.singer_decimal)
-        self.state, self.partition_list = plan.state, plan.partitions
         self.retirement = Retirement(self.rules, plan.state, plan.partitions)
         self.loads = [WindowLoad(self.rules, window, check) for window in plan.windows]
         self.exports = [load.export for load in self.loads]
@@ -113,9 +109,14 @@ class ReportStream(TableStream):
         self.version = plan.state.version
         return self.exports
 
+    @property
+    def state(self) -> StreamState:
+        """The stream's STATE, as the plan adopted it."""
+        return self.retirement.state
+
     @override
     def bookmark(self) -> str:
-        found = [one.ledger.bookmark for one in self.partition_list]
+        found = [one.ledger.bookmark for one in self.retirement.partitions]
         return min((day.isoformat() for day in found if day), default="")
 
     @override
@@ -275,7 +276,7 @@ class ReportStream(TableStream):
     def is_reloaded(self) -> bool:
         return not self.totals.skipped and not any(
             entry.reload_after
-            for partition in self.partition_list
+            for partition in self.retirement.partitions
             for entry in partition.ledger.windows.values()
         )
 
