@@ -20,8 +20,8 @@ class Judge:
         """
         return True
 
-    def is_wanted(self, job: ExportJob) -> bool:  # noqa: ARG002
-        """Return whether the file of a finished job is to be downloaded."""
+    def claim(self, job: ExportJob) -> bool:  # noqa: ARG002
+        """Claim a finished job's file for this order; return False if it is not to be loaded."""
         return True
 
     def check(self, path: Path, summary: Summary) -> None:

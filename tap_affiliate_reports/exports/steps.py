@@ -115,7 +115,7 @@ class ExportSteps:
         if job.state is JobState.FAILED:
             return self._failed(export, job)
         if job.state is JobState.READY:
-            if not export.order.judge.is_wanted(job):
+            if not export.order.judge.claim(job):
                 return Skip(ALREADY_LOADED)
             if self._accepts(export, job):
                 return Next.FETCH

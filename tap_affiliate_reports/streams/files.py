@@ -221,8 +221,8 @@ class FilesStream(TableStream):
     def _is_loaded(self, job: ExportJob) -> bool:
         return self._ledger.is_loaded(job.id, job.finished_at or LONG_AGO)
 
-    def claims(self, label: str, job: ExportJob) -> bool:
-        """Return whether a created export is to be loaded: no other order of this sync has it."""
+    def claim(self, label: str, job: ExportJob) -> bool:
+        """Claim a created export for one order; return False if it is loaded or claimed already."""
         if not job.has_file:
             self.logger.info(ROWS_IN_PARTS, self.name, label, job.id)
             return False
@@ -247,8 +247,8 @@ class _FileJudge(Judge):
         self.stream = stream
         self.label = label
 
-    def is_wanted(self, job: ExportJob) -> bool:
-        return not self.label or self.stream.claims(self.label, job)
+    def claim(self, job: ExportJob) -> bool:
+        return not self.label or self.stream.claim(self.label, job)
 
     def check(self, path: Path, summary: Summary) -> None:  # noqa: ARG002
         match = match_header(self.stream.names_of(summary.header), self.stream.columns)

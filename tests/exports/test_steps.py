@@ -44,7 +44,7 @@ class Young(Judge):
 
 
 class Unwanted(Judge):
-    def is_wanted(self, job: ExportJob) -> bool:
+    def claim(self, job: ExportJob) -> bool:
         return False
 
 
