@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def examples(count: int) -> int:
-    """Return how many examples a property gets in this profile, for `count` in the profile `full`."""
+    """Return how many examples a property gets: `count` in the profile `full`."""
     return max(1, count * settings().max_examples // 100)
 
 
