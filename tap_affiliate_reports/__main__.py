@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_affiliate_reports.tap import main
+from tap_affiliate_reports.command_line import main
 
 if __name__ == "__main__":
     main()

@@ -66,19 +66,19 @@ class Sync:
         self.reload: Reload | None = settings.parse_reload(text) if text else None
         self.has_planned = False
         """Whether all streams are planned; until then their states are of two different runs."""
-        self._streams: Sequence[AffiliateStream] = ()
+        self._has_begun = False
+        self.streams: Sequence[AffiliateStream] = ()
+        """The streams of this sync, selected or not, once it is planned."""
 
     # Before the first record
 
     def plan(self, streams: Sequence[AffiliateStream], bookmarks: Mapping[str, Any]) -> None:
-        """Plan what all selected streams load, once, before the first record."""
+        """Plan what all selected streams load, once. This requests no export, writes nothing."""
         if self.run.has_begun:
             return
         self.run.has_begun = True
-        self._streams = streams
+        self.streams = streams
         self.run.is_test = any(one.ABORT_AT_RECORD_COUNT is not None for one in streams)
-        if (batches := batch_config(self.config)) is not None:
-            make_folders(batches)
         if self.reload is not None:
             logger.warning(RELOAD_IS_SET, self.reload.text)
         self._check_stream_maps(bookmarks)
@@ -86,19 +86,28 @@ class Sync:
             self._plan_source(source)
         self.has_planned = True
         self._report_gone(bookmarks)
+
+    def begin(self) -> None:
+        """Begin the planned sync, once, before the first record."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        if (batches := batch_config(self.config)) is not None:
+            make_folders(batches)
         if self.is_first and not self.run.is_test:
             # Meltano merges it onto an older state, so it must say that nothing is loaded.
             self.write_state()
-        if not any(isinstance(one, ListStream) and one.selected for one in streams):
+        if not any(isinstance(one, ListStream) and one.selected for one in self.streams):
             self.run.advance()  # the first jobs run while SCHEMA messages are written
 
     @property
-    def _tables(self) -> list[TableStream]:
-        return [stream for stream in self._streams if isinstance(stream, TableStream)]
+    def tables(self) -> list[TableStream]:
+        """The streams whose rows come from files."""
+        return [stream for stream in self.streams if isinstance(stream, TableStream)]
 
     def _check_stream_maps(self, bookmarks: Mapping[str, Any]) -> None:
         """Fail each stream whose map names a column that it does not have."""
-        for stream in self._streams:
+        for stream in self.streams:
             if stream.selected:
                 try:
                     stream.check_stream_map(column_kinds(bookmarks.get(stream.name, {})))
@@ -108,7 +117,7 @@ class Sync:
     def _plan_source(self, source: Source) -> None:
         streams = [
             stream
-            for stream in self._tables
+            for stream in self.tables
             if stream.source is source and stream.selected and stream.name not in self.run.failures
         ]
         if any(stream.ABORT_AT_RECORD_COUNT == 1 for stream in streams):
@@ -123,7 +132,7 @@ class Sync:
                 self.selection.check_catalog_of(source)
             except StreamError as error:
                 self.run.record_failure(source.name, error)
-        for stream in self._streams:
+        for stream in self.streams:
             if isinstance(stream, ListStream) and stream.source is source and stream.selected:
                 stream.plan(self.reload)
         try:
@@ -195,11 +204,11 @@ class Sync:
     def report(self) -> None:
         """Log what was loaded, and raise SyncFailed if any stream failed."""
         lines = [
-            stream.summary() for stream in self._tables if stream.exports or stream.totals.unchanged
+            stream.summary() for stream in self.tables if stream.exports or stream.totals.unchanged
         ]
         if lines:
             logger.info(SUMMARY, "\n".join([SUMMARY_HEADER, *lines]))
-        for stream in self._tables:
+        for stream in self.tables:
             if (line := stream.quota_line()) is None:
                 continue
             if self.config.get("on_quota") == "warn":
@@ -218,7 +227,7 @@ class Sync:
         """Record the end of a reload, once it is complete in every stream that takes part."""
         reloading = [
             stream
-            for stream in self._streams
+            for stream in self.streams
             if isinstance(stream, TableStream | ListStream) and stream.selected and stream.reload
         ]
         if self.run.failures or not all(stream.is_reloaded() for stream in reloading):
@@ -230,5 +239,5 @@ class Sync:
 
     def note_jobs(self) -> None:
         """Record in the state which jobs are under way."""
-        for stream in self._tables:
+        for stream in self.tables:
             stream.note_jobs()

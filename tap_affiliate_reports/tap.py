@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
@@ -15,25 +15,23 @@ from singer_sdk.singerlib import StateMessage
 from typing_extensions import override
 
 from tap_affiliate_reports import configuration, settings, stream_maps
-from tap_affiliate_reports.catalog import read_catalog, read_catalog_file
+from tap_affiliate_reports.catalog import read_catalog
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
-from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
+from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.messages import LineWriter, StateLineWriter
 from tap_affiliate_reports.run import Run
-from tap_affiliate_reports.sdk import ConfigInput, SdkTap
+from tap_affiliate_reports.sdk import SdkTap
 from tap_affiliate_reports.selection import Selection
 from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
-from tap_affiliate_reports.state_file import read_state_file, unwrap
+from tap_affiliate_reports.state_file import unwrap
 from tap_affiliate_reports.streams import AffiliateStream, TableStream
 from tap_affiliate_reports.sync import Sync
 
 if TYPE_CHECKING:
-    from click import Context, Option
-
     from tap_affiliate_reports.sandbox import Sandbox
 
 INVENTED_DATA = "%s.api_url is 'sandbox': all of its data is invented"
@@ -129,7 +127,7 @@ class TapAffiliateReports(SdkTap):
     def run(self) -> Run:
         """What the streams of this sync share."""
         run = Run(self.name, clock=self.clock, writer=self.message_writer, sources=self.sources)
-        run.before_first = self.plan
+        run.before_first = self.begin
         run.after_last = lambda: self.sync.report()
         return run
 
@@ -163,6 +161,11 @@ class TapAffiliateReports(SdkTap):
     def plan(self) -> None:
         """Plan what all selected streams load, once."""
         self.sync.plan(self._affiliate_streams, self.state.get("bookmarks", {}))
+
+    def begin(self) -> None:
+        """Plan the sync and begin it, once."""
+        self.plan()
+        self.sync.begin()
 
     # Streams
 
@@ -213,45 +216,6 @@ class TapAffiliateReports(SdkTap):
                 if isinstance(stream, TableStream):
                     stream.keep_types()
 
-    # The command line
-
-    @classmethod
-    @override
-    def cb_config(cls, ctx: Context, param: Option, value: tuple[str, ...]) -> ConfigInput:
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as error:
-            msg = f"--config: not a readable JSON object: {error}"
-            raise SettingsError(msg) from None
-
-    @classmethod
-    @override
-    def invoke(  # type: ignore[override] # as the SDK's own
-        cls,
-        *,
-        about: bool = False,
-        about_format: str | None = None,
-        config: ConfigInput | None = None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
-    ) -> None:
-        super(Tap, cls).invoke(about=about, about_format=about_format)
-        cls.print_version(print_fn=cls.logger.info)
-        config = config or ConfigInput()
-        try:
-            tap = cls(
-                config=config.config,
-                parse_env_config=config.parse_env,
-                state=read_state_file(state),
-                catalog=read_catalog_file(catalog),
-            )
-        except ConfigValidationError as error:
-            # The SDK would add a line of its own.
-            raise SettingsError("; ".join(error.errors)) from None
-        # An error that concerns all streams is raised before the first message.
-        tap.plan()
-        tap.sync_all()
-
     # Ending
 
     @override
@@ -280,21 +244,3 @@ class TapAffiliateReports(SdkTap):
         if self._sandbox is not None:
             self._sandbox.stop()
             self._sandbox = None
-
-
-def main() -> None:
-    """Run the command line; an expected error is one line and exit status 1."""
-    try:
-        TapAffiliateReports.cli()
-    except ConfigValidationError as error:
-        lines = list(error.errors)
-    except TapError as error:
-        lines = [str(error)]
-        if isinstance(error, LoaderGone):
-            # What is still buffered can't be written either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    else:
-        return
-    for line in lines:
-        TapAffiliateReports.logger.error(line)
-    sys.exit(1)

@@ -31,7 +31,7 @@ IMPATIENT = (
     "-c",
     """if True:
     import tap_affiliate_reports.http.backoff as p; p.BACKOFF_BASE = 0
-    from tap_affiliate_reports.tap import main; main()
+    from tap_affiliate_reports.command_line import main; main()
     """,
 )
 MESSAGES = {"SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION"}
@@ -138,7 +138,7 @@ def test_the_version_is_told(tap: Tap) -> None:
 
 def test_the_package_has_a_command_of_its_name() -> None:
     (command,) = entry_points(group="console_scripts", name="tap-affiliate-reports")
-    assert command.value == "tap_affiliate_reports.tap:main"
+    assert command.value == "tap_affiliate_reports.command_line:main"
 
 
 def test_about_tells_every_setting_and_marks_secrets(tap: Tap) -> None:

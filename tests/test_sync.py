@@ -71,7 +71,7 @@ class Case:
             is_first=False,
             write_state=self.write_state,
         )
-        self.sync._streams = streams
+        self.sync.streams = streams
 
     def write_state(self) -> None:
         self.states += 1

@@ -1,0 +1,42 @@
+"""Keeps the log lines of a run that say that something may be wrong."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+from typing_extensions import Self
+
+
+class LogLines(logging.Handler):
+    """Keeps the WARNING and ERROR lines that are logged while it is entered, each once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._kept: dict[tuple[int, str], None] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """The WARNING lines."""
+        return [line for level, line in self._kept if level < logging.ERROR]
+
+    @property
+    def errors(self) -> list[str]:
+        """The ERROR lines."""
+        return [line for level, line in self._kept if level >= logging.ERROR]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        self._kept[record.levelno, record.getMessage()] = None
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        logging.getLogger().removeHandler(self)
