@@ -195,17 +195,32 @@ class Freshness:
         return now - finished_at >= self.max_age
 
 
+# Why a window is loaded.
+NEVER_LOADED = "missing: never loaded"
+FULL_REFRESH = "missing: a full refresh loads it again"
+SNAPSHOT_AGAIN = "snapshot: loaded in every sync"
+NOT_FINISHED = "unfinished: a load of it began and did not end"
+NOT_COLLECTED = "missing: its job was requested by an earlier run"
+MOVED_ON = "open: loaded up to %s"
+MOVED_BACK = "missing: loaded from %s on"
+RELOAD = "reload: requested by the setting reload"
+TOO_EARLY = "stale: its file was finished before its last day was over"
+MAY_CHANGE = "stale: its file is of %s, and rows may change until %s"
+
+
 @dataclass(frozen=True)
 class Plan:
     """The windows of a stream that one sync loads and refreshes.
 
     `new` is in the order of dates, `refresh` begins with the window that was refreshed first, and
-    `unchanged` is the number of requested windows that need nothing.
+    `unchanged` is the number of requested windows that need nothing. `why` has the reason for each
+    of the others by its slot, for people.
     """
 
     new: list[Window] = field(default_factory=list)
     refresh: list[Window] = field(default_factory=list)
     unchanged: int = 0
+    why: dict[date, str] = field(default_factory=dict)
 
 
 def plan(
@@ -223,17 +238,21 @@ def plan(
     new: list[Window] = []
     refresh: list[tuple[datetime, Window]] = []
     unchanged = 0
+    why: dict[date, str] = {}
     for wanted in windows:
         entry = ledger.get(wanted.slot)
         if entry is None or wanted.is_snapshot:
             new.append(wanted)
+            why[wanted.slot] = NEVER_LOADED if entry is None else SNAPSHOT_AGAIN
             continue
         window = Window(wanted.slot, min(wanted.start, entry.start), max(wanted.end, entry.end))
-        widened = (window.start, window.end) != (entry.start, entry.end)
-        if everything or widened or not entry.is_complete or entry.refreshed_at is None:
+        is_widened = (window.start, window.end) != (entry.start, entry.end)
+        if everything or is_widened or not entry.is_complete or entry.refreshed_at is None:
             new.append(window)
+            why[window.slot] = FULL_REFRESH if everything else _why_new(window, entry)
         elif entry.reload_after or freshness.is_due(entry, now):
             refresh.append((entry.refreshed_at, window))
+            why[window.slot] = _why_refresh(entry, freshness, entry.refreshed_at)
         else:
             unchanged += 1
     requested = {window.slot for window in windows}
@@ -243,7 +262,29 @@ def plan(
             continue
         if entry.unfinished or entry.refreshed_at is None:
             new.append(window)  # the warehouse may have a part of its rows
+            why[slot] = _why_new(window, entry)
         elif entry.reload_after:
             refresh.append((entry.refreshed_at, window))
+            why[slot] = RELOAD
     new.sort()
-    return Plan(new, [window for _, window in sorted(refresh)], unchanged)
+    return Plan(new, [window for _, window in sorted(refresh)], unchanged, why)
+
+
+def _why_new(window: Window, entry: LedgerEntry) -> str:
+    if entry.refreshed_at is None:
+        return NOT_FINISHED if entry.rows else NOT_COLLECTED
+    if entry.unfinished:
+        return NOT_FINISHED
+    return MOVED_ON % entry.end if window.end > entry.end else MOVED_BACK % entry.start
+
+
+def _why_refresh(entry: LedgerEntry, freshness: Freshness, finished_at: datetime) -> str:
+    if entry.reload_after:
+        return RELOAD
+    if not freshness.is_complete(entry.end, finished_at):
+        return TOO_EARLY
+    settled = day_end(entry.end, freshness.zone) + freshness.lookback
+    return MAY_CHANGE % (
+        f"{finished_at:%Y-%m-%d %H:%M} UTC",
+        settled.astimezone(freshness.zone).date(),
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -76,7 +76,21 @@ class ExportFlow:
     @property
     def exports_needed(self) -> int:
         """The number of exports that the queue will spend."""
-        return sum(export.needs_export for export in self._queued)
+        return len(self._planned)
+
+    @property
+    def queued(self) -> Sequence[Export]:
+        """The exports that are planned and have not begun."""
+        return tuple(self._queued)
+
+    @property
+    def exports_beyond_plan(self) -> float:
+        """How many exports remain beyond those that are planned, as far as is known."""
+        return self._quota.remaining - len(self._planned)
+
+    def first_step(self, export: Export) -> Outcome:
+        """Return what the first step of a queued export leads to, and do not act on it."""
+        return self._steps.start(export)
 
     def wait_for(self, export: Export) -> ResultFile | None:
         """Wait for one export's file; return None if it is skipped, raise what went wrong."""
@@ -203,9 +217,8 @@ class ExportFlow:
         return [export for export in self._queued if export.needs_export]
 
     def _has_quota_beyond_plan(self) -> bool:
-        planned = self._planned
-        is_known = self._quota.is_known or not planned
-        return is_known and len(planned) < self._quota.remaining
+        is_known = self._quota.is_known or not self._planned
+        return is_known and self.exports_beyond_plan > 0
 
     def _yield_to_planned(self, export: Export) -> None:
         """Put planned exports before one that turned out to be needed."""

@@ -35,7 +35,8 @@ class ExportOrder:
     `stream` and `window` name it in log lines. `previous_job` is the job of the same request in an
     earlier run, "" if none is known; with `never_request` only that job's file is of use, so no
     export is requested in its place. `has_rows` says that the warehouse has rows of an earlier
-    file, `is_refresh` that it has all days of the window.
+    file, `is_refresh` that it has all days of the window. `why` is the reason of the order, for
+    people.
     """
 
     stream: str
@@ -46,6 +47,7 @@ class ExportOrder:
     never_request: bool = False
     has_rows: bool = False
     is_refresh: bool = False
+    why: str = ""
 
     def __str__(self) -> str:
         return f"{self.stream} {self.window}"

@@ -36,6 +36,8 @@ ANSWERED_WITH_LOADED = (
     "%s %s: the service answered with export %s, finished %s, which is already loaded: change the "
     "parameters to get a new export"
 )
+FILE_IS_NEW = "missing: finished %s"
+EVERY_SYNC = "create: requested in every sync"
 EMPTY_FILE = "%s: the file is empty, it has not even a header"
 REMEDY = "%s. To skip the file, set a later start_date"
 
@@ -101,7 +103,8 @@ class FilesStream(TableStream):
         for number, request in enumerate(self.spec.create, 1):
             label = f"create {number}"
             judge = _FileJudge(self, label)
-            self.exports.append(Export(ExportOrder(self.name, label, request, judge)))
+            order = ExportOrder(self.name, label, request, judge, why=EVERY_SYNC)
+            self.exports.append(Export(order))
         return self.exports
 
     def _plan_finished(
@@ -125,6 +128,7 @@ class FilesStream(TableStream):
                 _FileJudge(self, ""),
                 previous_job=job.id,
                 never_request=True,
+                why=FILE_IS_NEW % f"{at:%Y-%m-%d %H:%M} UTC",
             )
             self.exports.append(Export(order))
 

@@ -21,11 +21,12 @@ OLD_ALL_PROGRAMS = ""
 
 @dataclass(frozen=True)
 class PlannedWindow:
-    """A window to load. A refresh has all its days in the warehouse already."""
+    """A window to load, and why. A refresh has all its days in the warehouse already."""
 
     partition: Partition
     window: Window
     is_refresh: bool
+    why: str = ""
 
 
 @dataclass
@@ -83,8 +84,11 @@ class Planner:
                 everything=self._everything,
             )
             found.unchanged += planned.unchanged
-            new += [PlannedWindow(partition, one, is_refresh=False) for one in planned.new]
-            refresh += [PlannedWindow(partition, one, is_refresh=True) for one in planned.refresh]
+            why = planned.why
+            new += [PlannedWindow(partition, one, False, why[one.slot]) for one in planned.new]
+            refresh += [
+                PlannedWindow(partition, one, True, why[one.slot]) for one in planned.refresh
+            ]
         found.windows = new + refresh
         return found
 

@@ -53,6 +53,7 @@ class WindowLoad(Judge):
                 previous_job=rules.resumable(before.job) if before and has_same_days else "",
                 has_rows=before is not None and before.refreshed_at is not None,
                 is_refresh=planned.is_refresh,
+                why=planned.why,
             )
         )
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import click
 from rich.console import Console
+from rich.text import Text
+
+from tap_affiliate_reports.commands.text import plan
 
 WIDTH = 100
 
-SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {}
+SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {"plan": plan.show}
 
 
 def show(name: str, document: Mapping[str, Any]) -> None:
     """Print a command's document on stdout."""
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
-    if name in SHOWN:
-        SHOWN[name](document, console)
-    for line in document.get("errors", ()):
-        console.print(f"error: {line}", style="red", markup=False)
-    for line in document.get("warnings", ()):
-        console.print(f"warning: {line}", style="yellow", markup=False)
+    with console.capture() as captured:
+        if name in SHOWN:
+            SHOWN[name](document, console)
+        for word, style in (("error", "red"), ("warning", "yellow")):
+            for line in document.get(f"{word}s", ()):
+                console.print(Text(f"{word}: {line}", style))
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())

@@ -1,0 +1,90 @@
+"""The command `--plan`: what a sync would load, why, and what it would cost.
+
+The sync's own code decides; only the jobs that are known are polled on top of it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tap_affiliate_reports.errors import RateLimited, TapError, Unauthorized
+from tap_affiliate_reports.exports.export import Export
+from tap_affiliate_reports.exports.forecast import Forecast, forecast
+from tap_affiliate_reports.run import with_stream
+from tap_affiliate_reports.sources.source import Source
+from tap_affiliate_reports.streams import TableStream
+from tap_affiliate_reports.streams.rules import program_id
+from tap_affiliate_reports.tap import TapAffiliateReports
+
+IN_A_LATER_RUN = "%s; in a later run: %s"
+NO_QUOTA_LEFT = "its job no longer exists, and this run may spend no more exports"
+
+
+def document(tap: TapAffiliateReports) -> dict[str, Any]:
+    """Return the plan of every source; `ok` is false if a stream would fail."""
+    tap.plan()
+    errors = dict(tap.run.failures)
+    sources = [_source(tap, source, errors) for source in tap.sources]
+    lines = [with_stream(name, error) for name, error in errors.items()]
+    return {"ok": not lines, "sources": sources, "errors": lines}
+
+
+def _source(
+    tap: TapAffiliateReports, source: Source, errors: dict[str, TapError]
+) -> dict[str, Any]:
+    """Return the plan of one source, and add what would fail to `errors`."""
+    tables = [one for one in tap.sync.tables if one.source is source and one.selected]
+    planned = [one for one in tables if not tap.run.has_failed(one.name, source)]
+    try:
+        cost = forecast(tap.run.flow(source))
+    except (Unauthorized, RateLimited) as error:
+        cost = Forecast()
+        errors[source.name] = error
+    for export, export_error in cost.errors.items():
+        errors.setdefault(export.order.stream, export_error)
+    exports = [export for stream in planned for export in stream.exports]
+    needed = sum(export.order.needs_export for export in exports) + len(cost.lost)
+    allowed = source.policy.limits.max_exports
+    return {
+        "source": source.name,
+        "exports_needed": needed,
+        "exports_allowed": allowed,
+        "nights": _nights(needed, allowed),
+        "streams": [_stream(stream, cost) for stream in planned],
+    }
+
+
+def _nights(needed: int, allowed: int | None) -> int | None:
+    """Return how many runs spend all exports; None if no number of runs does."""
+    if not needed or allowed is None:
+        return min(needed, 1)
+    return math.ceil(needed / allowed) if allowed else None
+
+
+def _stream(stream: TableStream, cost: Forecast) -> dict[str, Any]:
+    new = [export for export in stream.exports if not export.order.is_refresh]
+    refresh = [export for export in stream.exports if export.order.is_refresh]
+    return {
+        "stream": stream.name,
+        "complete_until": stream.bookmark() or None,
+        "new": [_window(export, cost) for export in new],
+        "refresh": [_window(export, cost) for export in refresh],
+        "unchanged": stream.totals.unchanged,
+        "exports": len(cost.spent.intersection(stream.exports)),
+        "replays": len(cost.replayed.intersection(stream.exports)),
+    }
+
+
+def _window(export: Export, cost: Forecast) -> dict[str, Any]:
+    request, why = export.order.request, export.order.why
+    if export.is_skipped:
+        why = IN_A_LATER_RUN % (why, export.skip_reason)
+    elif export in cost.late:
+        why = IN_A_LATER_RUN % (why, NO_QUOTA_LEFT)
+    return {
+        "start": request.start.isoformat() if request.start else None,
+        "end": request.end.isoformat() if request.end else None,
+        "program": program_id(request.program),
+        "why": why,
+    }

@@ -1,0 +1,79 @@
+"""The plan as text: a table for each source, then the windows of each stream and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+NUMBERS = ("new", "refresh", "unchanged", "exports", "replays")
+
+
+def show(document: Mapping[str, Any], console: Console) -> None:
+    """Print the plan of each source."""
+    for source in document["sources"]:
+        console.print(Text(source["source"], style="bold"), _cost(source))
+        if source["streams"]:
+            console.print(Padding(_table(source["streams"]), (0, 0, 1, 2)))
+        for stream in source["streams"]:
+            windows = [*stream["new"], *stream["refresh"]]
+            if windows:
+                console.print(Text(f"  {stream['stream']}", style="bold"))
+                console.print(Padding(_windows(windows), (0, 0, 1, 4)))
+
+
+def _cost(source: Mapping[str, Any]) -> str:
+    spent = sum(stream["exports"] for stream in source["streams"])
+    needed, allowed, nights = (
+        source[name] for name in ("exports_needed", "exports_allowed", "nights")
+    )
+    if not needed:
+        return "needs no export"
+    limit = "" if allowed is None else f" (at most {allowed} a run)"
+    if nights == 1:
+        return f"spends {_plural(spent, 'export')}{limit}"
+    runs = "no number of runs" if nights is None else _plural(nights, "run")
+    return f"spends {spent} of the {_plural(needed, 'export')} needed{limit}: {runs} for all"
+
+
+def _table(streams: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
+    table.add_column("stream", overflow="fold")
+    table.add_column("complete until", no_wrap=True)
+    for name in NUMBERS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for stream in streams:
+        counts = [
+            len(count) if isinstance(count := stream[name], list) else count for name in NUMBERS
+        ]
+        table.add_row(Text(stream["stream"]), stream["complete_until"] or "-", *map(str, counts))
+    return table
+
+
+def _windows(windows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for days, count, why in _folded(windows):
+        table.add_row(days, _plural(count, "window") if count > 1 else "", Text(why))
+    return table
+
+
+def _folded(windows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, str]]:
+    """Yield the days, the number and the reason of windows that follow each other."""
+    for (program, why), group in groupby(windows, lambda one: (one["program"], one["why"])):
+        found = list(group)
+        starts = [one["start"] for one in found if one["start"]]
+        days = f"{min(starts)}..{max(one['end'] for one in found)}" if starts else "-"
+        yield days if program == "all" else f"{days} of program {program}", len(found), why
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
