@@ -14,8 +14,9 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
+from tap_affiliate_reports import configuration
 from tap_affiliate_reports.catalog import read_catalog_file
-from tap_affiliate_reports.commands import plan
+from tap_affiliate_reports.commands import check, plan
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
 from tap_affiliate_reports.sdk import ConfigInput
@@ -25,11 +26,17 @@ from tap_affiliate_reports.tap import TapAffiliateReports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+# What a command that failed has in its document.
+NOTHING_FOUND: dict[str, dict[str, Any]] = {
+    "check": {"sources": [], "settings": []},
+    "plan": {"sources": []},
+}
 JSON, TEXT = "json", "text"
 ONE_COMMAND = "use one of %s at a time"
 
 # By the name of its option, what returns a command's document from a tap and the option's value.
 COMMANDS: dict[str, Callable[[TapAffiliateReports, str], dict[str, Any]]] = {
+    "check": lambda tap, _: check.document(tap),
     "plan": lambda tap, _: plan.document(tap),
 }
 
@@ -137,12 +144,18 @@ class CommandLine(TapAffiliateReports):
         catalog: IO[str] | None,
     ) -> dict[str, Any]:
         """Return a command's document, also where the command fails."""
-        document: dict[str, Any] = {"ok": True, "sources": []}
+        document: dict[str, Any] = {"ok": True, **NOTHING_FOUND.get(name, {})}
         with _log_kept() as lines:
             try:
+                if name == "check":
+                    given = configuration.given(config.config, from_environment=config.parse_env)
+                    document["settings"] = given
                 # A check must not need what it checks.
                 tap = cls._build(config, state, catalog, setup_mapper=name != "check")
-                document |= COMMANDS[name](tap, value)
+                try:
+                    document |= COMMANDS[name](tap, value)
+                finally:
+                    tap.close()
             except ConfigValidationError as error:
                 document |= {"ok": False, "errors": list(error.errors)}
             except TapError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from singer_sdk import typing as th
 
+from tap_affiliate_reports.settings import origins
 from tap_affiliate_reports.settings.general import GENERAL
 from tap_affiliate_reports.settings.rules import (
     general_errors,
@@ -49,3 +50,12 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> tuple[list[str],
         errors.extend(f"{name}.{line}" for line in source_errors(own, source.REQUIRED))
         errors.extend(f"{name}.{line}" for line in source.check(own))
     return errors, warnings
+
+
+def given(config: Mapping[str, Any], *, from_environment: bool) -> list[dict[str, str]]:
+    """Return where the value of each of the tap's own settings comes from."""
+    properties = config_schema()["properties"]
+    required = {f"{name}.{one}" for name, source in SOURCES.items() for one in source.REQUIRED}
+    return origins.given(
+        config, properties, SOURCES, from_environment=from_environment, hidden=required
+    )

@@ -205,7 +205,7 @@ MOVED_ON = "open: loaded up to %s"
 MOVED_BACK = "missing: loaded from %s on"
 RELOAD = "reload: requested by the setting reload"
 TOO_EARLY = "stale: its file was finished before its last day was over"
-MAY_CHANGE = "stale: its file is of %s, and rows may change until %s"
+MAY_CHANGE = "stale: its file is of {} UTC, and rows may change until {}"
 
 
 @dataclass(frozen=True)
@@ -283,8 +283,5 @@ def _why_refresh(entry: LedgerEntry, freshness: Freshness, finished_at: datetime
         return RELOAD
     if not freshness.is_complete(entry.end, finished_at):
         return TOO_EARLY
-    settled = day_end(entry.end, freshness.zone) + freshness.lookback
-    return MAY_CHANGE % (
-        f"{finished_at:%Y-%m-%d %H:%M} UTC",
-        settled.astimezone(freshness.zone).date(),
-    )
+    settled = (day_end(entry.end, freshness.zone) + freshness.lookback).astimezone(freshness.zone)
+    return MAY_CHANGE.format(f"{finished_at:%Y-%m-%d %H:%M}", settled.date())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 
@@ -15,6 +16,18 @@ STEP = timedelta(minutes=30)
 # Names that zoneinfo opens but IANA does not define: this machine's zone, a placeholder, and copies
 # of the database, one of which counts leap seconds.
 NOT_IANA = re.compile(r"localtime|posixrules|Factory|(?:posix|right)/.*")
+
+
+@dataclass(frozen=True)
+class ZoneChoice:
+    """A zone and where it comes from; `doubt` is why it may be another one, "" without a doubt."""
+
+    zone: tzinfo
+    origin: str
+    doubt: str = ""
+
+    def __str__(self) -> str:
+        return f"{zone_name(self.zone)}, {self.origin}"
 
 
 def iana_zone(name: str) -> tzinfo:

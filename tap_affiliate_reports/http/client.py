@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -94,6 +94,11 @@ class ApiClient:
     def server_now(self) -> datetime:
         """Return the present moment by the service's clock, as its Date headers show it."""
         return self._service_clock.now()
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far the service's clock is ahead of this machine's; None before a response."""
+        return self._service_clock.seen_offset
 
     def json(
         self,

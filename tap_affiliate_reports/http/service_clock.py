@@ -38,6 +38,8 @@ class ServiceClock:
 
     clock: Clock
     host: str
+    seen_offset: timedelta | None = field(init=False, default=None)
+    """How far the last Date header was ahead of this machine's clock, plausible or not."""
     _offset: timedelta = field(init=False, default=timedelta(0))
     _has_warned: bool = field(init=False, default=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -51,7 +53,7 @@ class ServiceClock:
         moment = http_date(date)
         if moment is None:
             return
-        offset = moment - self.clock.now()
+        self.seen_offset = offset = moment - self.clock.now()
         if abs(offset) <= MAX_OFFSET:
             self._offset = offset
             return

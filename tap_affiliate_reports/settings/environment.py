@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from tap_affiliate_reports.errors import SettingsError
@@ -65,6 +65,11 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
+def variable_of(path: Sequence[str]) -> str:
+    """Return the name of a setting's environment variable."""
+    return PREFIX + "_".join(path).upper()
+
+
 def _environment(
     properties: Mapping[str, Any], sources: Collection[str]
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -74,7 +79,7 @@ def _environment(
             nested = {"": schema}
         for key, property_schema in nested.items():
             path = (name, key) if key else (name,)
-            variable = PREFIX + "_".join(path).upper()
+            variable = variable_of(path)
             if variable in os.environ:
                 yield path, _from_text(variable, os.environ[variable], property_schema)
 

@@ -17,6 +17,7 @@ from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSo
 from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.http import ApiClient, ErrorFormat
 from tap_affiliate_reports.schema import Column
+from tap_affiliate_reports.zones import ZoneChoice
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class Source(ABC):
     account: str
     old_account: str
     policy: SourcePolicy
+    client: ApiClient
     exports: ExportSource
 
     @abstractmethod
@@ -195,9 +197,18 @@ class Source(ABC):
     def zone(self) -> tzinfo:
         """The zone of the account's days."""
 
+    @property
+    def zone_choice(self) -> ZoneChoice:
+        """The zone of the account's days, and where it comes from."""
+        return ZoneChoice(self.zone, "in which the service writes its dates")
+
     @abstractmethod
     def check_credentials(self) -> None:
         """Send a cheap request; raises Unauthorized if the service refuses the credentials."""
+
+    def check_jobs(self) -> None:
+        """Send a cheap request to what shows the jobs; raises Forbidden without that scope."""
+        self.check_credentials()
 
     def lists(self) -> Sequence[ListSpec]:
         """Return the streams that are lists."""

@@ -105,10 +105,10 @@ class AcmeSource(Source):
         self.account = self.old_account = self.name
         token = str(settings["token"])
         auth = HeaderAuth("Authorization", f"Bearer {token}")
-        self._client = api_client(
+        self.client = api_client(
             settings, auth, clock=clock, user_agent=user_agent, secrets=(token,)
         )
-        self.exports = AcmeExports(self._client)
+        self.exports = AcmeExports(self.client)
         self.policy = SourcePolicy(
             limits=flow_limits(settings),
             max_age=timedelta(hours=float(settings["result_max_age_hours"])),
@@ -122,7 +122,7 @@ class AcmeSource(Source):
         return pendulum.UTC
 
     def check_credentials(self) -> None:
-        self._client.json("me")
+        self.client.json("me")
 
     def reports(self) -> Sequence[ReportSpec]:
         return [ReportSpec(REPORT, REPORT, self._options, lambda _: COLUMNS, lambda _: True)]

@@ -9,11 +9,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from tap_affiliate_reports.commands.text import plan
+from tap_affiliate_reports.commands.text import check, plan
 
 WIDTH = 100
 
-SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {"plan": plan.show}
+SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {
+    "check": check.show,
+    "plan": plan.show,
+}
 
 
 def show(name: str, document: Mapping[str, Any]) -> None:

@@ -78,7 +78,7 @@ class HiEnergySource(Source):
         self.account = account_label(settings)
         self.old_account = str(settings.get("account", ""))
         key = str(settings["api_key"])
-        client = api_client(
+        self.client = api_client(
             settings,
             HeaderAuth("X-Api-Key", key),
             clock=clock,
@@ -86,7 +86,7 @@ class HiEnergySource(Source):
             secrets=(key,),
             error_format=ERRORS,
         )
-        self.api = HiEnergyApi(client)
+        self.api = HiEnergyApi(self.client)
         self.exports = HiEnergyExports(self.api)
         self.policy = SourcePolicy(limits=flow_limits(settings))
         self._start = datetime.combine(start, time.min, tzinfo=pendulum.UTC)

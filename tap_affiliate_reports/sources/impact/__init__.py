@@ -27,6 +27,7 @@ from tap_affiliate_reports.sources.source import (
     flow_limits,
 )
 from tap_affiliate_reports.sources.values import text_of
+from tap_affiliate_reports.zones import ZoneChoice
 
 
 class ImpactSource(Source):
@@ -44,7 +45,7 @@ class ImpactSource(Source):
         self.settings = settings
         self.account = self.old_account = str(settings["account_sid"])
         token = str(settings["auth_token"])
-        client = api_client(
+        self.client = api_client(
             settings,
             HTTPBasicAuth(self.account, token),
             headers={"IR-Version": str(settings["api_version"])},
@@ -53,7 +54,7 @@ class ImpactSource(Source):
             secrets=(token, b64encode(f"{self.account}:{token}".encode()).decode(), self.account),
             error_format=ERRORS,
         )
-        self.api = ImpactApi(client, self.account, settings.get("timezone") or "")
+        self.api = ImpactApi(self.client, self.account, settings.get("timezone") or "")
         self.exports = ImpactExports(self.api)
         self._reports = ImpactReports(self.api)
         self._lists = ImpactLists(self.api, self._reports, start)
@@ -68,13 +69,22 @@ class ImpactSource(Source):
         )
 
     @property
+    def zone_choice(self) -> ZoneChoice:
+        """The zone of the account's days, and where it comes from."""
+        return self.api.zone_choice
+
+    @property
     def zone(self) -> tzinfo:
-        """The zone of the account's days."""
+        """The zone of the account's days; it is logged once."""
         return self.api.zone
 
     def check_credentials(self) -> None:
         """List the reports; raises Unauthorized if the service refuses the credentials."""
         _ = self._reports.listed
+
+    def check_jobs(self) -> None:
+        """Read the first page of the list of jobs."""
+        next(self.api.pages(self.api.path("Jobs"), "Jobs"), None)
 
     def lists(self) -> Sequence[ListSpec]:
         """Return the streams reports, report_metadata and jobs."""

@@ -17,7 +17,11 @@ from tap_affiliate_reports.http import ATTEMPTS, ApiClient
 from tap_affiliate_reports.settings import parse_zone
 from tap_affiliate_reports.sources.impact.timezones import match_label
 from tap_affiliate_reports.sources.values import number, text_of
-from tap_affiliate_reports.zones import zone_name
+from tap_affiliate_reports.zones import ZoneChoice
+
+ZONE_IN_DOUBT = "time zone %s: %s; set impact.timezone to the account's time zone"
+FALLBACK = "because impact.timezone is not set and the account's own is not known"
+NO_TIMEZONE = "the account has no Timezone"
 
 logger = logging.getLogger(__name__)
 
@@ -81,37 +85,28 @@ class ImpactApi:
 
     @cached_property
     def zone(self) -> tzinfo:
+        """The zone of the account's days; it is logged once."""
+        choice = self.zone_choice
+        if choice.doubt:
+            logger.warning(ZONE_IN_DOUBT, choice, choice.doubt)
+        else:
+            logger.info("time zone %s", choice)
+        return choice.zone
+
+    @cached_property
+    def zone_choice(self) -> ZoneChoice:
         """The zone of the account's days: as set, else the account's own, else UTC."""
         if self.zone_name:
-            logger.info("time zone %s, from the setting impact.timezone", self.zone_name)
-            return parse_zone("impact.timezone", self.zone_name)
+            zone = parse_zone("impact.timezone", self.zone_name)
+            return ZoneChoice(zone, "from the setting impact.timezone")
         try:
             company = self.client.json(self.path("CompanyInformation")).document
         except (Forbidden, NotFound) as error:  # any other failure may be temporary
-            return self._no_zone(str(error))
+            return ZoneChoice(pendulum.UTC, FALLBACK, str(error))
         value = company.get("Timezone") if isinstance(company, dict) else None
         label = self.client.safe_message(text_of(value))
         match = match_label(label, self.client.server_now().year)
         if match is None:
             why = f"the account's Timezone {label!r} is not a known time zone"
-            return self._no_zone(why if label else "the account has no Timezone")
-        if match.doubt:
-            logger.warning(
-                "time zone %s, from the account's Timezone %r: %s; set impact.timezone to be sure",
-                zone_name(match.zone),
-                label,
-                match.doubt,
-            )
-        else:
-            logger.info(
-                "time zone %s, from the account's Timezone %r", zone_name(match.zone), label
-            )
-        return match.zone
-
-    def _no_zone(self, why: str) -> tzinfo:
-        logger.warning(
-            "time zone UTC, because impact.timezone is not set and %s; "
-            "set impact.timezone to the account's time zone",
-            why,
-        )
-        return pendulum.UTC
+            return ZoneChoice(pendulum.UTC, FALLBACK, why if label else NO_TIMEZONE)
+        return ZoneChoice(match.zone, f"from the account's Timezone {label!r}", match.doubt)

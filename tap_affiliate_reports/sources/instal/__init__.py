@@ -21,6 +21,7 @@ from tap_affiliate_reports.sources.source import (
     api_client,
     flow_limits,
 )
+from tap_affiliate_reports.zones import ZoneChoice
 
 REPORT = "advertiser_report"
 
@@ -70,8 +71,10 @@ class InstalSource(Source):
         self.old_account = str(settings.get("account", ""))
         token = str(settings["auth_token"])
         auth = HeaderAuth("Authorization", f"Token {token}")
-        client = api_client(settings, auth, clock=clock, user_agent=user_agent, secrets=(token,))
-        self.exports = InstalExports(client, settings["interval"], settings["sorting"])
+        self.client = api_client(
+            settings, auth, clock=clock, user_agent=user_agent, secrets=(token,)
+        )
+        self.exports = InstalExports(self.client, settings["interval"], settings["sorting"])
         self.policy = SourcePolicy(
             limits=flow_limits(settings),
             max_age=timedelta(hours=float(settings["result_max_age_hours"])),
@@ -83,6 +86,11 @@ class InstalSource(Source):
     def zone(self) -> tzinfo:
         """The zone of the account's days, as set."""
         return parse_zone("instal.timezone", self.settings["timezone"])
+
+    @property
+    def zone_choice(self) -> ZoneChoice:
+        """The zone of the account's days, and where it comes from."""
+        return ZoneChoice(self.zone, "from the setting instal.timezone")
 
     def check_credentials(self) -> None:
         """Poll an id that never exists; raises Unauthorized if the service refuses the token."""

@@ -1,0 +1,67 @@
+"""Where the value of each setting comes from, for people; secrets are masked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from tap_affiliate_reports.settings.environment import complete, variable_of
+
+CONFIG_FILE, DEFAULT = "config file", "default"
+HIDDEN = "***"
+
+
+def given(
+    config: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    sources: Collection[str],
+    *,
+    from_environment: bool,
+    hidden: Collection[str],
+) -> list[dict[str, str]]:
+    """Return each setting that has a value, the value as text, and where it comes from.
+
+    `properties` and `sources` are those of `environment.complete`; `hidden` names settings whose
+    value is not shown, besides those that are secret.
+    """
+    known = complete(dict(config), properties, sources, from_environment=from_environment)
+    found = []
+    for path, value, schema in _values(known, properties, sources):
+        variable = variable_of(path)
+        if from_environment and variable in os.environ:
+            origin = f"environment variable {variable}"
+        else:
+            origin = DEFAULT if value is None else CONFIG_FILE
+        shown = schema.get("default") if value is None else value
+        if shown is not None:
+            name = ".".join(path)
+            is_hidden = schema.get("secret") or name in hidden
+            text = HIDDEN if is_hidden else _shown(shown)
+            found.append({"setting": name, "value": text, "from": origin})
+    return found
+
+
+def _values(
+    known: Mapping[str, Any], properties: Mapping[str, Any], sources: Collection[str]
+) -> Iterator[tuple[tuple[str, ...], Any, Mapping[str, Any]]]:
+    """Yield the path, the given value and the schema of each setting, unknown ones too."""
+    for name in (*properties, *(name for name in known if name not in properties)):
+        schema, value = properties.get(name, {}), known.get(name)
+        if name not in sources:
+            yield (name,), value, schema
+        elif isinstance(value, Mapping):
+            own = schema["properties"]
+            for key in (*own, *(key for key in value if key not in own)):
+                # What is misspelt may hold what a secret setting should.
+                yield (name, key), value.get(key), own.get(key, {"secret": True})
+
+
+def _shown(value: Any) -> str:
+    is_text = isinstance(value, str | Decimal)
+    text = str(value) if is_text else json.dumps(value, ensure_ascii=False, default=str)
+    # A URL may have a user and a password.
+    return re.sub(r"//[^/?#\s\"]*@", f"//{HIDDEN}@", text)
