@@ -25,6 +25,9 @@ REQUIRED = ("credentials", "reports", "metadata", "jobs")
 FARTHEST = timedelta(minutes=5)
 SAME_CLOCK = "the service and this machine have the same time"
 NOT_TRIED = "not tried"
+PROXY = "the proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), "
+UNREACHABLE = "check {proxy}the network and {source}.api_url, then try again"
+CATALOG_SELECTS = "{count} exportable; {source}.reports is not set: the catalog selects"
 NO_LIMIT = "the network has no known limit of exports"
 LIMIT = (
     "the service says how many exports are left only in its answer to one; a run may spend %d "
@@ -98,10 +101,8 @@ def _fix(error: TapError, source: Source) -> str:
     if isinstance(error, RateLimited):
         return "wait until the rate limit resets"
     if isinstance(error, Unavailable):
-        by_proxy = (
-            "the proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), " if "proxy" in str(error) else ""
-        )
-        return f"check {by_proxy}the network and {source.name}.api_url, then try again"
+        proxy = PROXY if "proxy" in str(error) else ""
+        return UNREACHABLE.format(proxy=proxy, source=source.name)
     if isinstance(error, SettingsError):
         return "correct the setting"
     return "see docs/troubleshooting.md"
@@ -126,7 +127,7 @@ def _reports(source: Source, selection: Selection) -> str:
         count = sum(len(spec.finished(None).jobs) for spec in files)
         return f"{count} finished exports of {len(files)} types"
     if source.policy.catalog_decides and selection.catalog is None:
-        return f"{len(reports)} exportable; {source.name}.reports is not set: the catalog selects"
+        return CATALOG_SELECTS.format(count=len(reports), source=source.name)
     return f"{len(_selected(source, selection))} selected of {len(reports)} exportable"
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from tap_affiliate_reports.settings.environment import complete, variable_of
+from tap_affiliate_reports.settings.masking import HIDDEN, shown
 
 CONFIG_FILE, DEFAULT = "config file", "default"
-HIDDEN = "***"
 
 
 def given(
@@ -36,11 +33,11 @@ def given(
             origin = f"environment variable {variable}"
         else:
             origin = DEFAULT if value is None else CONFIG_FILE
-        shown = schema.get("default") if value is None else value
-        if shown is not None:
+        effective = schema.get("default") if value is None else value
+        if effective is not None:
             name = ".".join(path)
             is_hidden = schema.get("secret") or name in hidden
-            text = HIDDEN if is_hidden else _shown(shown)
+            text = HIDDEN if is_hidden else shown(effective)
             found.append({"setting": name, "value": text, "from": origin})
     return found
 
@@ -58,10 +55,3 @@ def _values(
             for key in (*own, *(key for key in value if key not in own)):
                 # What is misspelt may hold what a secret setting should.
                 yield (name, key), value.get(key), own.get(key, {"secret": True})
-
-
-def _shown(value: Any) -> str:
-    is_text = isinstance(value, str | Decimal)
-    text = str(value) if is_text else json.dumps(value, ensure_ascii=False, default=str)
-    # A URL may have a user and a password.
-    return re.sub(r"//[^/?#\s\"]*@", f"//{HIDDEN}@", text)

@@ -16,6 +16,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_wit
 
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.sdk import BaseBatchFileEncoding, BatchConfig, StorageTarget
+from tap_affiliate_reports.settings.masking import without_users
 from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.settings.values import parse_day, parse_reload, parse_zone
 
@@ -148,10 +149,11 @@ def _line(error: Any, sources: Collection[str]) -> str:
     if error.validator == "additionalProperties":
         unknown = [key for key in error.instance if key not in error.schema.get("properties", {})]
         return "; ".join(f"{name}.{key}: is not a setting" for key in unknown)
+    shown = without_users(repr(error.instance))
     if error.validator == "enum":
-        return f"{name}: {error.instance!r} is not one of {', '.join(error.validator_value)}"
+        return f"{name}: {shown} is not one of {', '.join(error.validator_value)}"
     is_hidden = error.schema.get("secret") or name in sources
-    value = "" if is_hidden else f"{error.instance!r} "
+    value = "" if is_hidden else f"{shown} "
     if error.validator == "type":
         allowed = [kind for kind in error.validator_value if kind != "null"]
         return f"{name}: {value}is not of type {' or '.join(allowed)}"

@@ -11,6 +11,7 @@ from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.settings.shared import defaults
+from tap_affiliate_reports.sources.impact import links
 from tap_affiliate_reports.sources.impact import settings as declared
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.impact.errors import ERRORS
@@ -42,7 +43,7 @@ class ImpactSource(Source):
     def __init__(
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
     ) -> None:
-        self.settings = settings
+        self.settings = settings = links.resolved(settings)
         self.account = self.old_account = str(settings["account_sid"])
         token = str(settings["auth_token"])
         self.client = api_client(

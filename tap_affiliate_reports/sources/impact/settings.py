@@ -17,9 +17,11 @@ from tap_affiliate_reports.settings.shared import (
     secret,
     window,
 )
+from tap_affiliate_reports.sources.impact import links
 
 MODES = ("export", "run")
 NULLABLE = {name for name, schema in ADDED.items() if "null" in schema["type"]}
+KEY_IS_LINK = "report_options: key %d is a link; use the report's id"
 
 REPORT_OPTIONS = th.ObjectType(
     window(
@@ -65,7 +67,8 @@ SETTINGS = th.ObjectType(
         "reports",
         th.ArrayType(TEXT_OR_NUMBER),
         description=(
-            "Report ids or globs to load; `*` is every report. If it is not set, the catalog "
+            "Report ids or globs to load; `*` is every report. An entry may also be a link of the "
+            'web app\'s button "retrieve via API", with its filters. If it is not set, the catalog '
             "selects the reports."
         ),
     ),
@@ -101,7 +104,11 @@ REQUIRED = ("account_sid", "auth_token")
 
 
 def check(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the settings that would make a key column null, empty or ambiguous."""
+    """Yield the links that are refused, and what would make a key null, empty or ambiguous."""
+    yield from links.check(settings.get("reports") or [])
+    for number, report in enumerate(settings.get("report_options") or {}, 1):
+        if links.is_link(report):
+            yield KEY_IS_LINK % number
     for program in settings.get("program_ids") or ():
         if str(program).strip().casefold() in {"", ALL_PROGRAMS}:
             yield (
