@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from tap_affiliate_reports.errors import RateLimited, TapError, Unauthorized
 from tap_affiliate_reports.exports.export import Export, Step
 from tap_affiliate_reports.exports.flow import ExportFlow
-from tap_affiliate_reports.exports.outcomes import Next, Wait
+from tap_affiliate_reports.exports.outcomes import Next, Outcome, Wait
+
+POLLS = 5
+"""How many jobs are polled at once."""
 
 
 @dataclass
@@ -31,25 +36,32 @@ def forecast(flow: ExportFlow) -> Forecast:
 
     Raises Unauthorized, and RateLimited if the service requires a longer pause than allowed.
     """
-    found = Forecast()
+    found = Forecast(spent={export for export in flow.queued if export.needs_export})
+    known = [export for export in flow.queued if export.order.previous_job]
     left = flow.exports_beyond_plan
-    for export in flow.queued:
-        if export.needs_export:
-            found.spent.add(export)
-        elif export.order.previous_job:
-            try:
-                outcome = flow.first_step(export)
-            except (Unauthorized, RateLimited):
-                raise
-            except TapError as error:
-                found.errors[export] = error
-                continue
-            if outcome is Next.REQUEST:
+    with ThreadPoolExecutor(POLLS) as pool:
+        outcomes = pool.map(partial(_first_step, flow), known)
+        for export, outcome in zip(known, outcomes, strict=True):
+            if isinstance(outcome, TapError):
+                found.errors[export] = outcome
+            elif outcome is Next.REQUEST:
                 found.lost.add(export)
                 left -= 1
                 (found.spent if left >= 0 else found.late).add(export)
-            elif outcome is Next.REPLAY or (
-                isinstance(outcome, Wait) and outcome.step is Step.PAUSED
-            ):
+            elif outcome is Next.REPLAY or _is_pause(outcome):
                 found.replayed.add(export)
     return found
+
+
+def _first_step(flow: ExportFlow, export: Export) -> Outcome | TapError:
+    try:
+        return flow.first_step(export)
+    except (Unauthorized, RateLimited):
+        raise
+    except TapError as error:
+        return error
+
+
+def _is_pause(outcome: Outcome) -> bool:
+    """Return whether a job failed, so that it is replayed after a pause."""
+    return isinstance(outcome, Wait) and outcome.step is Step.PAUSED
