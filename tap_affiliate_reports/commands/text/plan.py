@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+WIDE = 90
+"""From this width on there is room between the columns."""
 NUMBERS = ("new", "refresh", "unchanged", "exports", "replays")
 
 
@@ -20,12 +21,14 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     for source in document["sources"]:
         console.print(Text(source["source"], style="bold"), _cost(source))
         if source["streams"]:
-            console.print(Padding(_table(source["streams"]), (0, 0, 1, 2)))
+            gap = 2 if console.width >= WIDE else 1
+            table = _table(source["streams"], gap)
+            console.print(Padding(table, (0, 0, 1, 2), expand=False))
         for stream in source["streams"]:
             windows = [*stream["new"], *stream["refresh"]]
             if windows:
                 console.print(Text(f"  {stream['stream']}", style="bold"))
-                console.print(Padding(_windows(windows), (0, 0, 1, 4)))
+                console.print(Padding(_windows(windows), (0, 0, 1, 4), expand=False))
 
 
 def _cost(source: Mapping[str, Any]) -> str:
@@ -42,10 +45,11 @@ def _cost(source: Mapping[str, Any]) -> str:
     return f"spends {spent} of the {_plural(needed, 'export')} needed{limit}: {runs} for all"
 
 
-def _table(streams: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
+def _table(streams: Sequence[Mapping[str, Any]], gap: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     table.add_column("stream", overflow="fold")
-    table.add_column("complete until", no_wrap=True)
+    # How far the stream is complete.
+    table.add_column("until", no_wrap=True)
     for name in NUMBERS:
         table.add_column(name, justify="right", no_wrap=True)
     for stream in streams:
