@@ -59,7 +59,10 @@ class FilesStream(TableStream):
         self._ledger = FileLedger({}, LONG_AGO)
         # What was finished at this moment, or later, is not all loaded in this sync.
         self._held_back: datetime | None = None
-        self._problems: Sequence[TapError] = ()
+        self.waiting = 0
+        """The number of the service's exports that are listed and can't be loaded yet."""
+        self.problems: Sequence[TapError] = ()
+        """The exports of the service that could not be read."""
         # Which order of this sync loads which export of the service.
         self._claims: dict[str, str] = {}
         # When listed exports were finished; an order whose job was never polled has no date.
@@ -93,8 +96,9 @@ class FilesStream(TableStream):
         self._request_reload(dates)
         self._ledger.adopt()
         finished = self.spec.finished(self._ledger.since)
+        self.waiting = len(finished.waiting)
         self._held_back = min(finished.waiting, default=None)
-        self._problems = finished.problems
+        self.problems = finished.problems
         until = day_end(dates.end, self.source.zone) if dates.is_end_set else None
         for job in finished.jobs:
             self._plan_finished(job, finished, until)
@@ -190,7 +194,7 @@ class FilesStream(TableStream):
                     self.totals.count_skipped(export)
         finally:
             self.flow.cancel_stream(self.name)
-        for problem in self._problems:
+        for problem in self.problems:
             self.run.record_failure(self.name, problem)
         is_complete = not self.run.has_failed(self.name, self.source) and not self.totals.skipped
         is_reloaded = is_complete and self._ledger.is_reloaded_but(self._held_back)
@@ -200,7 +204,7 @@ class FilesStream(TableStream):
             self.write_state()
 
     def _rows(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
-        began = self.clock.monotonic()
+        began = export.rows_began = self.clock.monotonic()
         self.extracted_at = self.clock.now()
         if not result.summary.header:
             self.logger.warning(EMPTY_FILE, export)
