@@ -60,9 +60,8 @@ class FilesStream(TableStream):
         # What was finished at this moment, or later, is not all loaded in this sync.
         self._held_back: datetime | None = None
         self.waiting = 0
-        """The number of the service's exports that are listed and can't be loaded yet."""
-        self.problems: Sequence[TapError] = ()
-        """The exports of the service that could not be read."""
+        """The number of finished exports that can't be loaded yet."""
+        self._problems: Sequence[TapError] = ()
         # Which order of this sync loads which export of the service.
         self._claims: dict[str, str] = {}
         # When listed exports were finished; an order whose job was never polled has no date.
@@ -98,7 +97,7 @@ class FilesStream(TableStream):
         finished = self.spec.finished(self._ledger.since)
         self.waiting = len(finished.waiting)
         self._held_back = min(finished.waiting, default=None)
-        self.problems = finished.problems
+        self._problems = finished.problems
         until = day_end(dates.end, self.source.zone) if dates.is_end_set else None
         for job in finished.jobs:
             self._plan_finished(job, finished, until)
@@ -194,7 +193,7 @@ class FilesStream(TableStream):
                     self.totals.count_skipped(export)
         finally:
             self.flow.cancel_stream(self.name)
-        for problem in self.problems:
+        for problem in self._problems:
             self.run.record_failure(self.name, problem)
         is_complete = not self.run.has_failed(self.name, self.source) and not self.totals.skipped
         is_reloaded = is_complete and self._ledger.is_reloaded_but(self._held_back)
