@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -16,15 +16,19 @@ from typing_extensions import override
 
 from tap_affiliate_reports import configuration
 from tap_affiliate_reports.catalog import read_catalog_file
+from tap_affiliate_reports.clock import SystemClock
 from tap_affiliate_reports.commands import check, plan
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
 from tap_affiliate_reports.sdk import ConfigInput
+from tap_affiliate_reports.settings import complete
 from tap_affiliate_reports.state_file import read_state_file
 from tap_affiliate_reports.tap import TapAffiliateReports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from tap_affiliate_reports.sync_report import ReportFile
 
 # What a command that failed has in its document.
 NOTHING_FOUND: dict[str, dict[str, Any]] = {
@@ -109,14 +113,34 @@ class CommandLine(TapAffiliateReports):
             _print(name, document, as_json=as_json or value == JSON)
             sys.exit(0 if document["ok"] else 1)
         cls.print_version(print_fn=cls.logger.info)
-        try:
-            tap = cls._build(config, state, catalog)
-        except ConfigValidationError as error:
-            # The SDK would add a line of its own.
-            raise SettingsError("; ".join(error.errors)) from None
-        # An error that concerns all streams is raised before the first message.
-        tap.begin()
-        tap.sync_all()
+        with cls._report_file(config) as report:
+            try:
+                tap = cls._build(config, state, catalog)
+            except ConfigValidationError as error:
+                # The SDK would add a line of its own.
+                raise SettingsError("; ".join(error.errors)) from None
+            if report is not None:
+                report.follow(tap.run, tap.sync)
+                tap.before_exit = report.stopped
+            # An error that concerns all streams is raised before the first message.
+            tap.begin()
+            tap.sync_all()
+
+    @classmethod
+    def _report_file(cls, config: ConfigInput) -> AbstractContextManager[ReportFile | None]:
+        """Return what writes the sync report; every end of a sync but a signal leaves it.
+
+        The setting is read before all others are checked, so that an error in these is reported.
+        """
+        settings = {"report_file": cls.config_jsonschema["properties"]["report_file"]}
+        own = {name: config.config.get(name) for name in settings}
+        path = complete(own, settings, (), from_environment=config.parse_env).get("report_file")
+        if not path or not isinstance(path, str):
+            return nullcontext()
+        # It is needed for a report alone.
+        from tap_affiliate_reports.sync_report import ReportFile
+
+        return ReportFile(path, cls.plugin_version, SystemClock())
 
     @classmethod
     def _build(

@@ -13,6 +13,7 @@ from pathlib import Path
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import SettingsError, TapError, Unauthorized
 from tap_affiliate_reports.exports.flow import ExportFlow
+from tap_affiliate_reports.exports.quota import Quota
 from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.sources.source import Source
 
@@ -78,6 +79,11 @@ class Run:
                 "folder that can be written to"
             )
             raise SettingsError(msg) from None
+
+    def quota(self, source: Source) -> Quota | None:
+        """Return what a source's exports cost; None if nothing was planned."""
+        flow = self._flows.get(source.name)
+        return flow.quota if flow else None
 
     def advance(self, but: Source | None = None) -> None:
         """Do what is due in the queue of every source, but one, without waiting."""

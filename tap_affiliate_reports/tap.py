@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,8 @@ class TapAffiliateReports(SdkTap):
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._sandbox: Sandbox | None = None
+        # Called with the signal that ends the sync, once its STATE is written.
+        self.before_exit: Callable[[int], None] = lambda signum: None  # noqa: ARG005
         self.append_builtin_config(self.config_jsonschema)
         completed = settings.complete(
             config or {},
@@ -232,6 +234,7 @@ class TapAffiliateReports(SdkTap):
                 self.sync.note_jobs()
                 self.message_writer.after_write = lambda: None
                 self.message_writer.write_message(StateMessage(value=self.state))
+            self.before_exit(signum)
             self.close()
             sys.stderr.flush()
         finally:

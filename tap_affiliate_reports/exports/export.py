@@ -108,6 +108,11 @@ class Export:
     next_try: float = 0.0
     # How many looks at the service's list did not show the job.
     absent_from_list: int = 0
+    # Each step since the plan, and when it began.
+    history: list[tuple[Step, float]] = field(default_factory=list)
+    # When the stream began and finished to write the file's rows.
+    rows_began: float | None = None
+    rows_ended: float | None = None
 
     def __str__(self) -> str:
         return str(self.order)
@@ -128,6 +133,11 @@ class Export:
         if self.job and self.step is Step.RETRYING:
             return self.job.word
         return f"{self.job.percent}%" if self.job and self.job.percent is not None else "?%"
+
+    def note_step(self, moment: float) -> None:
+        """Record when the present step began, unless it is recorded."""
+        if not self.history or self.history[-1][0] is not self.step:
+            self.history.append((self.step, moment))
 
     def skip(self, reason: str, *, for_quota: bool = False) -> None:
         """Do not load the window in this run."""

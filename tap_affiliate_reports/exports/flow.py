@@ -72,6 +72,14 @@ class ExportFlow:
             if remaining < 0:
                 export.skip(self._quota.reason, for_quota=True)
         self._queued = deque(export for export in self._queued if export.step is Step.QUEUED)
+        now = self.clock.monotonic()
+        for export in self._queued:
+            export.note_step(now)
+
+    @property
+    def quota(self) -> Quota:
+        """What the exports of this run cost."""
+        return self._quota
 
     @property
     def exports_needed(self) -> int:
@@ -143,6 +151,7 @@ class ExportFlow:
     def release(self, export: Export) -> None:
         """Free an export's slot and remove its file."""
         export.step = Step.DONE
+        export.note_step(self.clock.monotonic())
         export.discard()
         if export in self._active:
             self._active.remove(export)
@@ -172,9 +181,11 @@ class ExportFlow:
             for other in (*self._active, *self._queued):
                 if other.step not in {Step.READY, Step.FAILED, Step.SKIPPED}:
                     other.skip(str(error), for_quota=True)
+                    other.note_step(self.clock.monotonic())
                     other.discard()
         except TapError as error:
             export.step, export.error = Step.FAILED, _named(export, error)
+        export.note_step(self.clock.monotonic())
 
     def _follow(self, export: Export, outcome: Outcome) -> StepCall | None:
         """Act on an outcome; return the step that follows at once, if there is one."""
@@ -199,6 +210,7 @@ class ExportFlow:
 
     def _fetch(self, export: Export) -> None:
         export.step = Step.DOWNLOADING
+        export.note_step(self.clock.monotonic())
         export.download = self._downloads.begin(export.order, self._steps.job_of(export))
 
     def _request(self, export: Export) -> Outcome:

@@ -19,7 +19,8 @@ class Quota:
     spent: int = field(default=0, init=False)
     # The service's message, once it has refused an export for today.
     refusal: str = field(default="", init=False)
-    _service_remaining: int | None = field(default=None, init=False)
+    # What the service last said that the account may still spend; None if it did not say.
+    service_remaining: int | None = field(default=None, init=False)
     _is_reported: bool = field(default=False, init=False)
 
     @property
@@ -31,7 +32,7 @@ class Quota:
     def remaining(self) -> float:
         """The exports that can still be spent, as far as is known."""
         own = 0 if self.refusal else self._own_remaining
-        return own if self._service_remaining is None else min(own, self._service_remaining)
+        return own if self.service_remaining is None else min(own, self.service_remaining)
 
     @property
     def _own_remaining(self) -> float:
@@ -42,8 +43,8 @@ class Quota:
         """Why no export can be spent."""
         if self.refusal:
             return self.refusal
-        if self._service_remaining is not None and self._service_remaining < self._own_remaining:
-            return f"the service has {self._service_remaining} exports left today"
+        if self.service_remaining is not None and self.service_remaining < self._own_remaining:
+            return f"the service has {self.service_remaining} exports left today"
         return f"this run may spend {self.limit} exports (max_exports)"
 
     def spend(self) -> bool:
@@ -60,11 +61,11 @@ class Quota:
 
     def update(self, remaining: int | None) -> None:
         """Record how many exports the service says remain, None if it does not say."""
-        self._service_remaining = remaining
+        self.service_remaining = remaining
 
     def report(self, needed: int) -> None:
         """Log once how many exports remain, and how many the plan still needs."""
-        remaining = self._service_remaining
+        remaining = self.service_remaining
         if remaining is not None and not self._is_reported:
             self._is_reported = True
             level = logging.WARNING if needed > remaining else logging.INFO

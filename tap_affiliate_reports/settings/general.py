@@ -27,6 +27,14 @@ GENERAL = (
         ),
     ),
     th.Property(
+        "report_file",
+        th.StringType,
+        description=(
+            "File of the sync report, an HTML page that is written at the end of each sync, also "
+            "of one that failed."
+        ),
+    ),
+    th.Property(
         "user_agent",
         th.StringType,
         description=(

@@ -53,7 +53,8 @@ class ReportWindowsStream(AffiliateStream):
         super().__init__(tap, run, None, NAME, _schema())
         self.primary_keys = KEYS
         self._has_schema = False
-        self._written = 0
+        self.written = 0
+        """The number of records written."""
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
@@ -75,12 +76,12 @@ class ReportWindowsStream(AffiliateStream):
             # The window itself is loaded, so its own stream goes on.
             self.run.record_failure(self.name, error)
         else:
-            self._written += 1
+            self.written += 1
 
     @override
     def log_sync_costs(self) -> None:
         # The SDK's own counter sees only what get_records yields.
-        if self._written:
+        if self.written:
             with self.get_record_counter() as counter:
-                counter.increment(self._written)
+                counter.increment(self.written)
         super().log_sync_costs()

@@ -61,6 +61,8 @@ class FilesStream(TableStream):
         self._ledger = FileLedger({}, LONG_AGO)
         # What was finished at this moment, or later, is not all loaded in this sync.
         self._held_back: datetime | None = None
+        self.waiting = 0
+        """The number of finished exports that can't be loaded yet."""
         self._problems: Sequence[TapError] = ()
         # Which order of this sync loads which export of the service.
         self._claims: dict[str, str] = {}
@@ -95,6 +97,7 @@ class FilesStream(TableStream):
         self._request_reload(dates)
         self._ledger.adopt()
         finished = self.spec.finished(self._ledger.since)
+        self.waiting = len(finished.waiting)
         self._held_back = min(finished.waiting, default=None)
         self._problems = finished.problems
         until = day_end(dates.end, self.source.zone) if dates.is_end_set else None
@@ -204,7 +207,7 @@ class FilesStream(TableStream):
             self.write_state()
 
     def _rows(self, export: Export, result: ResultFile) -> Iterator[dict[str, Any]]:
-        began = self.clock.monotonic()
+        began = export.rows_began = self.clock.monotonic()
         self.extracted_at = self.clock.now()
         if not result.summary.header:
             self.logger.warning(EMPTY_FILE, export)

@@ -24,7 +24,8 @@ class ListStream(AffiliateStream):
 
     def __init__(self, tap: Tap, run: Run, source: Source, spec: ListSpec) -> None:
         self._spec = spec
-        self._has_written = False
+        self.written = 0
+        """The number of records written."""
         super().__init__(tap, run, source, spec.name, spec.schema)
         self.primary_keys = spec.primary_keys
         self.replication_key = spec.replication_key
@@ -68,13 +69,13 @@ class ListStream(AffiliateStream):
             self.reset_progress_markers()
             raise
         self.run.writer.flush()
-        if self._has_written:
+        if self.written:
             self.run.list_written()
 
     @override
     def record_messages(self, record: Record) -> Iterable[RecordMessage]:
         for message in super().record_messages(record):
-            self._has_written = True
+            self.written += 1
             yield message
 
     @override

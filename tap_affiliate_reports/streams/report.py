@@ -165,10 +165,11 @@ class ReportStream(TableStream):
 
     def _rows(self, load: WindowLoad, result: ResultFile) -> Iterator[Record]:
         """Load a window: the order of these lines is what makes a kill at any moment harmless."""
+        began = load.export.rows_began = self.clock.monotonic()
         reload = parse_reload(self.state.reload) if self.state.reload else None
         load.refuse_loss(result, self.state.former, reload)
         self._warn_of_identical_file(load, result.summary.rows, result.summary.digest)
-        began, constants = self.clock.monotonic(), load.constants(result)
+        constants = load.constants(result)
         self._rows_in_warehouse = max(
             load.rows_in_warehouse,
             self.retirement.rows_with_keys_of(
