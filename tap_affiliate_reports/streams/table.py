@@ -209,8 +209,8 @@ class TableStream(AffiliateStream):
             result.seconds_waited, seconds,
         )  # fmt: skip
 
-    def summary(self) -> str:
-        """Return the stream's line of the table at the end of a sync."""
+    def summary(self) -> Sequence[str]:
+        """Return the stream's row of the table at the end of a sync."""
         spent = sum(export.exports_spent for export in self.exports)
         return self.totals.summary(self.name, len(self.exports), spent, self.bookmark())
 
