@@ -12,17 +12,20 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from tap_affiliate_reports.catalog import read_catalog_file
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
+from tap_affiliate_reports.progress import is_watched
 from tap_affiliate_reports.sdk import ConfigInput
 from tap_affiliate_reports.state_file import read_state_file
 from tap_affiliate_reports.tap import TapAffiliateReports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from tap_affiliate_reports.progress.display import Display
 
 JSON, TEXT = "json", "text"
 ONE_COMMAND = "use one of %s at a time"
@@ -57,6 +60,8 @@ OPTIONS = (
 
 class CommandLine(TapAffiliateReports):
     """Loads affiliate-network reports, which services export by jobs, incrementally by date."""
+
+    _display: Display | None = None
 
     @classmethod
     @override
@@ -105,8 +110,38 @@ class CommandLine(TapAffiliateReports):
             # The SDK would add a line of its own.
             raise SettingsError("; ".join(error.errors)) from None
         # An error that concerns all streams is raised before the first message.
-        tap.begin()
-        tap.sync_all()
+        tap.plan()
+        with tap.progress():
+            tap.begin()
+            tap.sync_all()
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Show the progress of the planned sync, where somebody watches it."""
+        if not is_watched():
+            yield
+            return
+        # rich is needed for a terminal alone.
+        from tap_affiliate_reports.progress.display import Display
+        from tap_affiliate_reports.progress.table import ProgressTable
+
+        table = ProgressTable(self.sync.tables, self.run, self.clock.monotonic)
+        self._display = display = Display(table)
+        report = self.run.after_last
+
+        def after_last() -> None:
+            table.summary = self.sync.summary()
+            report()
+
+        self.run.after_last = after_last
+        with display:
+            yield
+
+    @override
+    def terminate(self, signum: int) -> None:
+        if self._display is not None:
+            self._display.stop()
+        super().terminate(signum)
 
     @classmethod
     def _build(
@@ -115,7 +150,7 @@ class CommandLine(TapAffiliateReports):
         state: IO[str] | None,
         catalog: IO[str] | None,
         **options: Any,
-    ) -> TapAffiliateReports:
+    ) -> Self:
         return cls(
             config=config.config,
             parse_env_config=config.parse_env,

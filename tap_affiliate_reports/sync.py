@@ -203,11 +203,8 @@ class Sync:
 
     def report(self) -> None:
         """Log what was loaded, and raise SyncFailed if any stream failed."""
-        rows = [
-            stream.summary() for stream in self.tables if stream.exports or stream.totals.unchanged
-        ]
         # One record a line: a prefix before the first line alone would shift the columns.
-        for text in summary_lines(rows) if rows else ():
+        for text in summary_lines(self.summary()):
             logger.info(SUMMARY, text)
         for stream in self.tables:
             if (line := stream.quota_line()) is None:
@@ -223,6 +220,12 @@ class Sync:
             plural = "s" if count > 1 else ""
             msg = f"{count} stream{plural} failed, the others are done. {'; '.join(lines)}"
             raise SyncFailed(msg)
+
+    def summary(self) -> list[Sequence[str]]:
+        """Return a row for each stream that has files, loaded in this sync or before."""
+        return [
+            stream.summary() for stream in self.tables if stream.exports or stream.totals.unchanged
+        ]
 
     def _end_reloads(self) -> None:
         """Record the end of a reload, once it is complete in every stream that takes part."""

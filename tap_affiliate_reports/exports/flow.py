@@ -78,6 +78,11 @@ class ExportFlow:
         """The number of exports that the queue will spend."""
         return sum(export.needs_export for export in self._queued)
 
+    @property
+    def exports_left(self) -> float:
+        """The exports that can still be spent, as far as is known; infinite without a limit."""
+        return self._quota.remaining
+
     def wait_for(self, export: Export) -> ResultFile | None:
         """Wait for one export's file; return None if it is skipped, raise what went wrong."""
         # Of many that are skipped for the quota, none has anything to wait for.

@@ -202,6 +202,7 @@ class TableStream(AffiliateStream):
     def log_loaded(self, export: Export, result: ResultFile, seconds: float) -> None:
         """Count and log a loaded file; `seconds` is how long its rows took."""
         self.totals.loaded += 1
+        self.totals.rows_of_file = None
         self.totals.rows += result.summary.rows
         self.logger.info(
             LOADED,

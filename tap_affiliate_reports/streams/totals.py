@@ -25,6 +25,8 @@ class StreamTotals:
     unparsed: int = 0
     skip_reason: str = ""
     skipped_for_quota: bool = False
+    # The rows written of the file that is being read; None between files.
+    rows_of_file: int | None = None
 
     def count_skipped(self, export: Export) -> None:
         """Count an export that the flow skipped."""
@@ -47,7 +49,9 @@ class StreamTotals:
 
 
 def summary_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the table at the end of a sync: its header, then a line per row."""
+    """Return the table at the end of a sync: its header, then a line per row, if there are any."""
+    if not rows:
+        return []
     table = [SUMMARY_HEADER, *rows]
     name, *counts, _ = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
