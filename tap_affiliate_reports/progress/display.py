@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -21,7 +22,9 @@ from rich.live import Live
 from typing_extensions import Self, override
 
 INTERVAL = 0.2
-# The display ends within an interval, unless the terminal is stopped by Ctrl-S.
+# A table of many streams is rendered less often, because that takes time from the rows.
+SHARE = 1 / 20
+# The display ends at once, unless the terminal is stopped by Ctrl-S.
 SECONDS_TO_END = 2.0
 
 DISPLAY_FAILED = "the progress display failed, log lines replace it: %r"
@@ -51,6 +54,7 @@ class Display:
         self._thread = Thread(target=self._render, name="progress", daemon=True)
         self._above = cast("TextIO", _Above(self))
         self._handlers: list[logging.StreamHandler[TextIO]] = []
+        self._interval = INTERVAL
         self.is_live = False
 
     # The log
@@ -111,7 +115,7 @@ class Display:
                     if lines:
                         self._console.out("\n".join(lines), highlight=False)
                     else:
-                        self._live.refresh()
+                        self._refresh()
         except Exception as error:  # the sync goes on, whatever happened to its display
             failure = error
         self.is_live = False
@@ -119,11 +123,16 @@ class Display:
         if failure is not None:
             logger.warning(DISPLAY_FAILED, failure)
 
+    def _refresh(self) -> None:
+        began = time.monotonic()
+        self._live.refresh()
+        self._interval = max(INTERVAL, (time.monotonic() - began) / SHARE)
+
     def _next_lines(self) -> list[str] | None:
         """Return the lines that are due, none after an interval, and None at the end."""
         lines = []
         try:
-            text = self._lines.get(timeout=INTERVAL)
+            text = self._lines.get(timeout=self._interval)
             while text is not None:
                 lines.append(text)
                 text = self._lines.get_nowait()

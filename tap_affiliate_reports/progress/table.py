@@ -33,7 +33,8 @@ UNDER_WAY = {
     Step.DOWNLOADING: "downloading",
     Step.READY: "ready",
 }
-IN_HAND = frozenset({Step.RUNNING, *UNDER_WAY})
+# A tuple, because it is searched for each of many exports, and the hash of an Enum is slow.
+NOT_IN_HAND = (Step.QUEUED, Step.DONE, Step.SKIPPED, Step.FAILED)
 
 
 class Phase(IntEnum):
@@ -41,11 +42,18 @@ class Phase(IntEnum):
 
     ACTIVE = 0
     FAILED = 1
-    QUEUED = 2
-    DONE = 3
+    SHORT = 2
+    QUEUED = 3
+    DONE = 4
 
 
-STYLES = {Phase.ACTIVE: "cyan", Phase.FAILED: "red", Phase.QUEUED: "dim", Phase.DONE: "green"}
+STYLES = {
+    Phase.ACTIVE: "cyan",
+    Phase.FAILED: "red",
+    Phase.SHORT: "yellow",
+    Phase.QUEUED: "dim",
+    Phase.DONE: "green",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,6 @@ class StreamProgress:
     rows: int
     spent: int
     to_spend: int
-    style: str
 
     def cells(self, *, with_window: bool) -> list[str]:
         """Return the columns of HEADER."""
@@ -75,22 +82,22 @@ def stream_progress(stream: TableStream, *, failed: bool) -> StreamProgress:
     """Return how far a stream is, at this moment."""
     # The sync goes on in another thread, so each list is copied before it is read.
     exports, totals = list(stream.exports), stream.totals
-    in_hand = [export for export in exports if export.step in IN_HAND]
-    steps = Counter(export.step for export in exports)
+    in_hand = [export for export in exports if export.step not in NOT_IN_HAND]
+    steps = [export.step for export in exports]
+    left = len(exports) - totals.loaded
     window = ""
-    if in_hand:
+    if failed or (Step.FAILED in steps and not in_hand):
+        phase, state = Phase.FAILED, "failed"
+    elif in_hand:
         phase, window = Phase.ACTIVE, in_hand[0].order.window
         state = _state(in_hand[0], totals.rows_of_file)
         state += f" +{len(in_hand) - 1}" if len(in_hand) > 1 else ""
-    elif failed or steps[Step.FAILED]:
-        phase, state = Phase.FAILED, "failed"
-    elif steps[Step.QUEUED]:
+    elif Step.QUEUED in steps:
         phase, state = Phase.QUEUED, "queued"
+    elif left:
+        phase, state = Phase.SHORT, f"{left} not loaded"
     else:
-        phase = Phase.DONE
-        left = len(exports) - totals.loaded
-        state = f"{left} not loaded" if left else "done"
-    is_short = phase is Phase.DONE and state != "done"
+        phase, state = Phase.DONE, "done"
     return StreamProgress(
         name=stream.name,
         phase=phase,
@@ -101,7 +108,6 @@ def stream_progress(stream: TableStream, *, failed: bool) -> StreamProgress:
         rows=totals.rows + (totals.rows_of_file or 0),
         spent=sum(export.exports_spent for export in exports),
         to_spend=0 if failed else sum(export.needs_export for export in exports),
-        style="red" if failed else "yellow" if is_short else STYLES[phase],
     )
 
 
@@ -137,7 +143,7 @@ class ProgressTable:
         ]
         if self.summary is None:
             yield from self._lines(found, options)
-        else:
+        elif self.summary:
             # Names are whole here, on two lines where there is no room.
             yield _table(SUMMARY_HEADER, self.summary, [], overflow="fold")
         yield Text(", ".join(self._totals(found)), "bold", no_wrap=True, overflow="ellipsis")
@@ -149,7 +155,8 @@ class ProgressTable:
         is_wide = options.max_width >= WIDE
         header = HEADER if is_wide else [name for name in HEADER if name != "window"]
         rows = [one.cells(with_window=is_wide) for one in shown]
-        yield _table(header, rows, [one.style for one in shown])
+        if rows:
+            yield _table(header, rows, [STYLES[one.phase] for one in shown])
         if hidden := Counter(one.phase for one in found) - Counter(one.phase for one in shown):
             counts = ", ".join(f"{hidden[p]} {p.name.lower()}" for p in Phase if hidden[p])
             yield Text(f"and {hidden.total()} more: {counts}", "dim", no_wrap=True)

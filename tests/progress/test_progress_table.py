@@ -96,7 +96,7 @@ def test_each_state_has_its_words(state: str) -> None:
     stream: Any = Stream("sales", STATES[state], loaded=int(STATES[state][0].step is Step.DONE))
     shown = stream_progress(stream, failed=False)
     assert shown.state == state.removesuffix(" by the service")
-    assert stream_progress(stream, failed=True).style == "red"
+    assert stream_progress(stream, failed=True).state == "failed"
 
 
 @pytest.mark.parametrize(("rows", "of", "percent"), [(0, 10, 0), (5, 10, 50), (0, 0, 0)])
@@ -195,6 +195,13 @@ def test_the_limits_of_two_networks_add_up() -> None:
     orders.flow = sales.flow
     (*_, total) = Screen(sales, orders).lines(80)
     assert total.endswith("0 exports spent, 7 left")
+
+
+def test_a_sync_without_work_has_no_table() -> None:
+    screen = Screen(Stream("unchanged", []))
+    assert screen.lines(80) == ["1:02:03, 0/0 done, 0 rows, 0 exports spent"]
+    screen.table.summary = []
+    assert len(screen.lines(80)) == 1
 
 
 @pytest.mark.parametrize("width", [80, 120])
