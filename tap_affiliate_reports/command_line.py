@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from tap_affiliate_reports import configuration
 from tap_affiliate_reports.catalog import read_catalog_file
@@ -20,6 +20,7 @@ from tap_affiliate_reports.clock import SystemClock
 from tap_affiliate_reports.commands import check, plan
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
+from tap_affiliate_reports.progress import is_watched
 from tap_affiliate_reports.sdk import ConfigInput
 from tap_affiliate_reports.settings import complete
 from tap_affiliate_reports.state_file import read_state_file
@@ -28,6 +29,7 @@ from tap_affiliate_reports.tap import TapAffiliateReports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from tap_affiliate_reports.progress.display import Display
     from tap_affiliate_reports.sync_report import ReportFile
 
 # What a command that failed has in its document.
@@ -71,6 +73,8 @@ OPTIONS = (
 
 class CommandLine(TapAffiliateReports):
     """Loads affiliate-network reports, which services export by jobs, incrementally by date."""
+
+    _display: Display | None = None
 
     @classmethod
     @override
@@ -123,8 +127,10 @@ class CommandLine(TapAffiliateReports):
                 report.follow(tap.run, tap.sync)
                 tap.before_exit = report.stopped
             # An error that concerns all streams is raised before the first message.
-            tap.begin()
-            tap.sync_all()
+            tap.plan()
+            with tap.progress():
+                tap.begin()
+                tap.sync_all()
 
     @classmethod
     def _report_file(cls, config: ConfigInput) -> AbstractContextManager[ReportFile | None]:
@@ -142,6 +148,34 @@ class CommandLine(TapAffiliateReports):
 
         return ReportFile(path, cls.plugin_version, SystemClock())
 
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Show the progress of the planned sync, where somebody watches it."""
+        if not is_watched():
+            yield
+            return
+        # rich is needed for a terminal alone.
+        from tap_affiliate_reports.progress.display import Display
+        from tap_affiliate_reports.progress.table import ProgressTable
+
+        table = ProgressTable(self.sync.tables, self.run, self.clock.monotonic)
+        self._display = display = Display(table)
+        report = self.run.after_last
+
+        def after_last() -> None:
+            table.summary = self.sync.summary()
+            report()
+
+        self.run.after_last = after_last
+        with display:
+            yield
+
+    @override
+    def terminate(self, signum: int) -> None:
+        if self._display is not None:
+            self._display.stop()
+        super().terminate(signum)
+
     @classmethod
     def _build(
         cls,
@@ -149,7 +183,7 @@ class CommandLine(TapAffiliateReports):
         state: IO[str] | None,
         catalog: IO[str] | None,
         **options: Any,
-    ) -> TapAffiliateReports:
+    ) -> Self:
         return cls(
             config=config.config,
             parse_env_config=config.parse_env,

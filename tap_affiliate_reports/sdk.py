@@ -6,6 +6,7 @@ classes, so a new version of the SDK is checked against this one file.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -54,17 +55,29 @@ __all__ = [
     "batch_root",
     "get_selected_schema",
     "load_json",
+    "silence_unsorted",
     "transform_unfiltered",
     "wrap_evaluation",
 ]
 
 UNHANDLED_ERROR = "An unhandled error occurred"
 """How the SDK's log line about an error that ended a stream begins."""
+UNSORTED = "Stream is assumed to be unsorted"
+"""How the SDK's log line about a list without an order begins."""
 
 
 def batch_root(storage: StorageTarget) -> Any:
     """Return the root folder of batch files, because the public methods can't rename a file."""
     return storage._root_path
+
+
+def silence_unsorted() -> None:
+    """Drop the SDK's WARNING about each list: it is read again from its bookmark in any case."""
+    logging.getLogger("singer_sdk").addFilter(_is_not_unsorted)
+
+
+def _is_not_unsorted(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(UNSORTED)
 
 
 def wrap_evaluation(stream_map: CustomStreamMap, wrap: Callable[..., Any]) -> None:
@@ -107,7 +120,7 @@ class SdkTap(Tap):
         """Whether the mapper is set up; reading `mapper` before then raises."""
         return self._mapper is not None
 
-    def order_streams(self, place: Callable[[str], int]) -> None:
+    def order_streams(self, place: Callable[[str], float]) -> None:
         """Sort the streams, because the SDK syncs them in the order of their names."""
         streams = super().streams
         self._streams = {name: streams[name] for name in sorted(streams, key=place)}

@@ -22,20 +22,20 @@ from tap_affiliate_reports.selection import Selection
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import column_kinds
 from tap_affiliate_reports.streams import AffiliateStream, ListStream, TableStream
-from tap_affiliate_reports.streams.totals import SUMMARY_HEADER
+from tap_affiliate_reports.streams.totals import summary_lines
 from tap_affiliate_reports.windows import DateRange, Reload, last_finished_day
 
 RELOAD_IS_SET = (
     "reload is set to %s: these windows are loaded again in every run until the setting is removed"
 )
-STREAM_PLAN = "plan of %s: %d %s new, %d to refresh, %d unchanged"
+STREAM_PLAN = "plan of %s, %s: %d new, %d to refresh, %d unchanged"
 SOURCE_PLAN = "plan of %s: %s to %s, %d exports to spend%s"
 START_IN_FUTURE = "start_date: %s is after the last day to fetch: nothing is loaded"
 REPORT_GONE = (
     "%s: the account no longer has this report. Remove it from the catalog, and its entry from the "
     "state"
 )
-SUMMARY = "summary:\n%s"
+SUMMARY = "summary: %s"
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Sync:
             refreshes = sum(export.order.is_refresh for export in planned)
             logger.info(
                 STREAM_PLAN,
-                stream.name, len(planned) - refreshes, stream.UNIT, refreshes,
+                stream.name, stream.UNIT, len(planned) - refreshes, refreshes,
                 stream.totals.unchanged,
             )  # fmt: skip
         flow.plan(exports)
@@ -203,11 +203,9 @@ class Sync:
 
     def report(self) -> None:
         """Log what was loaded, and raise SyncFailed if any stream failed."""
-        lines = [
-            stream.summary() for stream in self.tables if stream.exports or stream.totals.unchanged
-        ]
-        if lines:
-            logger.info(SUMMARY, "\n".join([SUMMARY_HEADER, *lines]))
+        # One record a line: a prefix before the first line alone would shift the columns.
+        for text in summary_lines(self.summary()):
+            logger.info(SUMMARY, text)
         for stream in self.tables:
             if (line := stream.quota_line()) is None:
                 continue
@@ -222,6 +220,12 @@ class Sync:
             plural = "s" if count > 1 else ""
             msg = f"{count} stream{plural} failed, the others are done. {'; '.join(lines)}"
             raise SyncFailed(msg)
+
+    def summary(self) -> list[Sequence[str]]:
+        """Return a row for each stream that has files, loaded in this sync or before."""
+        return [
+            stream.summary() for stream in self.tables if stream.exports or stream.totals.unchanged
+        ]
 
     def _end_reloads(self) -> None:
         """Record the end of a reload, once it is complete in every stream that takes part."""

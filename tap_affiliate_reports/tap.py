@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
 from tap_affiliate_reports.state_file import unwrap
-from tap_affiliate_reports.streams import AffiliateStream, TableStream
+from tap_affiliate_reports.streams import AffiliateStream, TableStream, audit
 from tap_affiliate_reports.sync import Sync
 
 if TYPE_CHECKING:
@@ -179,10 +180,11 @@ class TapAffiliateReports(SdkTap):
     @override
     def streams(self) -> dict[str, Stream]:
         if not self.has_streams:
-            # Lists cost no export, so they come first, in the order of their source.
+            # Lists cost no export, so they come first, in the order of their source. The audit of
+            # all others comes last.
             names = [spec.name for source in self.sources for spec in source.lists()]
-            places = {name: place for place, name in enumerate(names)}
-            self.order_streams(lambda name: places.get(name, len(places)))
+            places = {name: place for place, name in enumerate(names)} | {audit.NAME: math.inf}
+            self.order_streams(lambda name: places.get(name, len(names)))
             self.run.last_stream = next(reversed(super().streams), "")
         return super().streams
 

@@ -88,3 +88,25 @@ def test_it_can_be_deselected(sandbox: Sandbox, clock: FakeClock, rows: list[lis
     run = sync(config, clock, catalog=catalog).ok()
     assert "report_windows" not in run.streams
     assert len(run.records("sales")) == 9
+
+
+def test_it_is_the_last_stream_and_counts_its_rows_once(
+    sandbox: Sandbox, clock: FakeClock, rows: list[list[str]]
+) -> None:
+    """Streams are synced by name, and `zebra` would come after it."""
+    columns = [Attribute("Id")]
+    sandbox.impact.add(Report("zebra", columns=columns, rows=lambda *_: [["a"]]))
+    run = sync(config_for(sandbox, reports=["sales", "zebra"]), clock).ok()
+    points = [r.getMessage() for r in run.log if r.name == "singer_sdk.metrics"]
+    timer, counter = [one for one in points if '"stream":"report_windows"' in one]
+    assert "sync_duration" in timer
+    assert '"value":6,' in counter
+    assert points[-1] == counter
+
+
+def test_no_log_line_has_a_line_break(
+    sandbox: Sandbox, clock: FakeClock, rows: list[list[str]]
+) -> None:
+    run = sync(config_for(sandbox, reports=["sales"]), clock).ok()
+    assert not [r.getMessage() for r in run.log if "\n" in r.getMessage()]
+    assert not run.said("assumed to be unsorted")

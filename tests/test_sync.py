@@ -90,6 +90,17 @@ def test_a_sync_in_which_nothing_failed_ends_well() -> None:
     assert (case.run.failures, case.states) == ({}, 0)
 
 
+def test_each_line_of_the_summary_is_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sales, idle = Table("sales"), Table("idle")
+    sales.totals.unchanged = 3
+    Case(sales, idle).sync.report()
+    assert [one.getMessage() for one in caplog.records] == [
+        "summary: stream  done  left  rows  vanished  unparsed  exports  bookmark",
+        "summary: sales      0     0     0         0         0        0  2026-10-31",
+    ]
+
+
 def test_what_the_quota_kept_back_fails_the_sync_with_what_to_do() -> None:
     line = (
         f"sales: 2 windows not loaded ({QUOTA}). Finished ones are saved. Run again tomorrow, when "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -79,9 +79,8 @@ class ReportWindowsStream(AffiliateStream):
             self.written += 1
 
     @override
-    def log_sync_costs(self) -> None:
-        # The SDK's own counter sees only what get_records yields.
-        if self.written:
-            with self.get_record_counter() as counter:
-                counter.increment(self.written)
-        super().log_sync_costs()
+    def emit(self, context: Context | None, *, write_messages: bool) -> Iterator[dict[str, Any]]:
+        # The SDK's own counter sees only what get_records yields. This stream is the last one.
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            counter.increment(self.written)
+        yield from ()

@@ -48,6 +48,7 @@ class FileRows:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Write the rows in blocks; yield them as records only where a map must see each."""
+        self.stream.totals.rows_of_file = 0
         if self.stream.is_mapped or not self.stream.writes_blocks:
             unparsed = yield from self._one_by_one()
         elif (config := batch_config(self.stream.config)) is None:
@@ -104,6 +105,7 @@ class FileRows:
             write(lines.encode(columns, number), rows)
             number += rows
             self.stream.count_rows(rows)
+            self.stream.totals.rows_of_file = number - 1
             self.stream.run.advance()
 
     def _one_by_one(self) -> Generator[dict[str, Any], None, Counter[str]]:
@@ -125,5 +127,6 @@ class FileRows:
                 unparsed.update(misfits.keys())
             yield record
             if number % BLOCK_ROWS == 0:
+                self.stream.totals.rows_of_file = number
                 self.stream.run.advance()
         return unparsed

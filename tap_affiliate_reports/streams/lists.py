@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_affiliate_reports.run import Run
+from tap_affiliate_reports.sdk import silence_unsorted
 from tap_affiliate_reports.sources.source import ListSpec, Source
 from tap_affiliate_reports.state import ListState
 from tap_affiliate_reports.streams.base import FULL_TABLE, AffiliateStream
@@ -26,6 +27,7 @@ class ListStream(AffiliateStream):
         self._spec = spec
         self.written = 0
         """The number of records written."""
+        silence_unsorted()
         super().__init__(tap, run, source, spec.name, spec.schema)
         self.primary_keys = spec.primary_keys
         self.replication_key = spec.replication_key

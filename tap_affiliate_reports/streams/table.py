@@ -203,6 +203,7 @@ class TableStream(AffiliateStream):
         """Count and log a loaded file; `seconds` is how long its rows took."""
         export.rows_ended = self.clock.monotonic()
         self.totals.loaded += 1
+        self.totals.rows_of_file = None
         self.totals.rows += result.summary.rows
         self.logger.info(
             LOADED,
@@ -210,8 +211,8 @@ class TableStream(AffiliateStream):
             result.seconds_waited, seconds,
         )  # fmt: skip
 
-    def summary(self) -> str:
-        """Return the stream's line of the table at the end of a sync."""
+    def summary(self) -> Sequence[str]:
+        """Return the stream's row of the table at the end of a sync."""
         spent = sum(export.exports_spent for export in self.exports)
         return self.totals.summary(self.name, len(self.exports), spent, self.bookmark())
 

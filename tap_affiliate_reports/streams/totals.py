@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tap_affiliate_reports.exports.export import Export
 
 SUMMARY_HEADER = (
-    f"{'stream':40} {'loaded':>6} {'open':>5} {'rows':>9} {'vanished':>8} {'unparsed':>8} "
-    f"{'exports':>7} bookmark"
-)
+    "stream", "done", "left", "rows", "vanished", "unparsed", "exports", "bookmark",
+)  # fmt: skip
 NOT_LOADED = "%s: %d %s not loaded (%s). Finished ones are saved. Run again %s"
 
 
@@ -25,6 +25,8 @@ class StreamTotals:
     unparsed: int = 0
     skip_reason: str = ""
     skipped_for_quota: bool = False
+    # The rows written of the file that is being read; None between files.
+    rows_of_file: int | None = None
 
     def count_skipped(self, export: Export) -> None:
         """Count an export that the flow skipped."""
@@ -32,12 +34,11 @@ class StreamTotals:
         self.skip_reason = export.skip_reason
         self.skipped_for_quota = self.skipped_for_quota or export.skipped_for_quota
 
-    def summary(self, name: str, planned: int, exports: int, bookmark: str) -> str:
-        """Return the stream's line of the table at the end of a sync."""
-        return (
-            f"{name:40} {self.loaded:>6} {planned - self.loaded:>5} {self.rows:>9} "
-            f"{self.vanished:>8} {self.unparsed:>8} {exports:>7} {bookmark or '-'}"
-        )
+    def summary(self, name: str, planned: int, exports: int, bookmark: str) -> Sequence[str]:
+        """Return the stream's row of the table at the end of a sync."""
+        left = planned - self.loaded
+        counts = (self.loaded, left, self.rows, self.vanished, self.unparsed, exports)
+        return (name, *map(str, counts), bookmark or "-")
 
     def quota_line(self, name: str, unit: str, *, has_quota: bool) -> str | None:
         """Return what the quota kept from being loaded, and what to do; None if nothing."""
@@ -45,3 +46,15 @@ class StreamTotals:
             return None
         when = "tomorrow, when the quota resets" if has_quota else "later"
         return NOT_LOADED % (name, self.skipped, unit, self.skip_reason, when)
+
+
+def summary_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the table at the end of a sync: its header, then a line per row, if there are any."""
+    if not rows:
+        return []
+    table = [SUMMARY_HEADER, *rows]
+    name, *counts, _ = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join([row[0].ljust(name), *map(str.rjust, row[1:-1], counts), row[-1]])
+        for row in table
+    ]
