@@ -15,6 +15,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
 from tap_affiliate_reports.catalog import read_catalog_file
+from tap_affiliate_reports.commands import dbt
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
 from tap_affiliate_reports.sdk import ConfigInput
@@ -28,7 +29,9 @@ JSON, TEXT = "json", "text"
 ONE_COMMAND = "use one of %s at a time"
 
 # By the name of its option, what returns a command's document from a tap and the option's value.
-COMMANDS: dict[str, Callable[[TapAffiliateReports, str], dict[str, Any]]] = {}
+COMMANDS: dict[str, Callable[[TapAffiliateReports, str], dict[str, Any]]] = {
+    "dbt": dbt.document,
+}
 
 
 def _form(name: str, text: str) -> click.Option:

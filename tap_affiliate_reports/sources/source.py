@@ -31,6 +31,7 @@ class ListSpec:
     primary_keys: Sequence[str]
     records: Callable[[str | None], Iterable[dict[str, Any]]]
     replication_key: str | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class ReportSpec:
     has_dates: Callable[[str], bool]
     allowed: bool = True
     least_columns: int = 1
+    description: str = ""
 
 
 @dataclass

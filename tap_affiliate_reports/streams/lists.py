@@ -24,6 +24,7 @@ class ListStream(AffiliateStream):
 
     def __init__(self, tap: Tap, run: Run, source: Source, spec: ListSpec) -> None:
         self._spec = spec
+        self.description = spec.description
         self._has_written = False
         super().__init__(tap, run, source, spec.name, spec.schema)
         self.primary_keys = spec.primary_keys

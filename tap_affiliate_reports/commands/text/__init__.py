@@ -7,9 +7,15 @@ from typing import Any
 
 from rich.console import Console
 
+from tap_affiliate_reports.commands.text import dbt
+
 WIDTH = 100
 
-SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {}
+SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {
+    "dbt": dbt.show,
+}
+# The text of these is a file, in which an error must not end up.
+FILES = {"dbt"}
 
 
 def show(name: str, document: Mapping[str, Any]) -> None:
@@ -18,6 +24,7 @@ def show(name: str, document: Mapping[str, Any]) -> None:
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     if name in SHOWN:
         SHOWN[name](document, console)
+    console.stderr = name in FILES
     for line in document.get("errors", ()):
         console.print(f"error: {line}", style="red", markup=False)
     for line in document.get("warnings", ()):

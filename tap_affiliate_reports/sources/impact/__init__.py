@@ -91,6 +91,7 @@ class ImpactSource(Source):
                 columns=self._reports.columns,
                 has_dates=self._reports.has_dates,
                 allowed=report in named,
+                description=self._reports.description(report),
             )
             for report in self._reports.exportable
         ]

@@ -76,6 +76,15 @@ class ImpactReports:
                     logger.warning("skipped report %r without an Id", text_of(report.get("Name")))
         return list(found)
 
+    def description(self, report: str) -> str:
+        """Return what the list of reports says of a report: its description, else its name."""
+        listed = self._by_id[report]
+        return text_of(listed.get("Description")) or text_of(listed.get("Name"))
+
+    @cached_property
+    def _by_id(self) -> dict[str, Document]:
+        return {report_id(report): report for report in self.listed}
+
     def prefetch(self, reports: Iterable[str]) -> None:
         """Fetch the MetaData of these reports in parallel; an error is raised on its first use."""
         wanted = [report for report in reports if report not in self._metadata]
