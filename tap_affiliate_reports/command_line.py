@@ -17,7 +17,7 @@ from typing_extensions import Self, override
 from tap_affiliate_reports import configuration
 from tap_affiliate_reports.catalog import read_catalog_file
 from tap_affiliate_reports.clock import SystemClock
-from tap_affiliate_reports.commands import check, plan
+from tap_affiliate_reports.commands import check, dbt, plan, preview
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
 from tap_affiliate_reports.progress import is_watched
@@ -44,7 +44,12 @@ ONE_COMMAND = "use one of %s at a time"
 COMMANDS: dict[str, Callable[[TapAffiliateReports, str], dict[str, Any]]] = {
     "check": lambda tap, _: check.document(tap),
     "plan": lambda tap, _: plan.document(tap),
+    "preview": preview.document,
+    "dbt": dbt.document,
 }
+
+# A check must not need what it checks, and a preview reads the columns of one report only.
+NO_DISCOVERY = {"check", "preview"}
 
 
 def _form(name: str, text: str) -> click.Option:
@@ -208,8 +213,7 @@ class CommandLine(TapAffiliateReports):
                 if name == "check":
                     given = configuration.given(config.config, from_environment=config.parse_env)
                     document["settings"] = given
-                # A check must not need what it checks.
-                tap = cls._build(config, state, catalog, setup_mapper=name != "check")
+                tap = cls._build(config, state, catalog, setup_mapper=name not in NO_DISCOVERY)
                 try:
                     document |= COMMANDS[name](tap, value)
                 finally:

@@ -49,6 +49,8 @@ def _schema() -> dict[str, Any]:
 class ReportWindowsStream(AffiliateStream):
     """Written by the report streams, each row right after its window's last row."""
 
+    description = "One row for each window of a report, of its latest load."
+
     def __init__(self, tap: Tap, run: Run) -> None:
         super().__init__(tap, run, None, NAME, _schema())
         self.primary_keys = KEYS

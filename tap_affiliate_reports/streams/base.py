@@ -36,6 +36,9 @@ KEYS_NOT_USED = "%s: key_properties %s of the catalog are not used; the keys are
 class AffiliateStream(SdkStream):
     """A stream whose expected errors are recorded in the run. `source` is None for the audit."""
 
+    description = ""
+    """What a row of the stream is, in a sentence; "" if the network does not say."""
+
     def __init__(
         self, tap: Tap, run: Run, source: Source | None, name: str, schema: dict[str, Any]
     ) -> None:

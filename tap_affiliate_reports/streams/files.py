@@ -58,6 +58,7 @@ class FilesStream(TableStream):
         singer_decimal: bool,
     ) -> None:
         self.spec = spec
+        self.description = f"Rows of the finished exports of the type {spec.name}."
         self._ledger = FileLedger({}, LONG_AGO)
         # What was finished at this moment, or later, is not all loaded in this sync.
         self._held_back: datetime | None = None

@@ -27,6 +27,7 @@ class ListStream(AffiliateStream):
         self._spec = spec
         self.written = 0
         """The number of records written."""
+        self.description = spec.description
         silence_unsorted()
         super().__init__(tap, run, source, spec.name, spec.schema)
         self.primary_keys = spec.primary_keys

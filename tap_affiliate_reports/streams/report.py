@@ -54,6 +54,7 @@ class ReportStream(TableStream):
         singer_decimal: bool,
     ) -> None:
         self.rules = ReportRules(source, report)
+        self.description = report.description
         self.audit = audit
         self.selected_by_default = report.allowed and not source.policy.catalog_decides
         self.loads: list[WindowLoad] = []

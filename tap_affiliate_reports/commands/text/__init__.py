@@ -9,14 +9,18 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from tap_affiliate_reports.commands.text import check, plan
+from tap_affiliate_reports.commands.text import check, dbt, plan, preview
 
 WIDTH = 100
 
 SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {
     "check": check.show,
     "plan": plan.show,
+    "preview": preview.show,
+    "dbt": dbt.show,
 }
+# The text of these is a file, in which an error must not end up.
+FILES = {"dbt"}
 
 
 def show(name: str, document: Mapping[str, Any]) -> None:
@@ -26,8 +30,15 @@ def show(name: str, document: Mapping[str, Any]) -> None:
     with console.capture() as captured:
         if name in SHOWN:
             SHOWN[name](document, console)
+    _echo(captured.get())
+    with console.capture() as captured:
         for word, style in (("error", "red"), ("warning", "yellow")):
             for line in document.get(f"{word}s", ()):
                 console.print(Text(f"{word}: {line}", style))
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+    _echo(captured.get(), err=name in FILES)
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    """Print a text without the spaces that fill its lines."""
+    for line in text.splitlines():
+        click.echo(line.rstrip(), err=err)

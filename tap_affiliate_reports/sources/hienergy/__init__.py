@@ -112,7 +112,16 @@ class HiEnergySource(Source):
         properties["id"] = {"type": "integer"}
         schema = {"type": "object", "properties": properties}
         keys = ("_account", "id")
-        return [ListSpec("exports", schema, keys, self._exports, replication_key="updated_at")]
+        return [
+            ListSpec(
+                "exports",
+                schema,
+                keys,
+                self._exports,
+                replication_key="updated_at",
+                description="The user's exports, finished or not.",
+            )
+        ]
 
     def files(self) -> Sequence[FileSpec]:
         """Return one stream for each type of export."""

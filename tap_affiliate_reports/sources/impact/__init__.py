@@ -5,11 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.settings.shared import defaults
 from tap_affiliate_reports.sources.impact import links
 from tap_affiliate_reports.sources.impact import settings as declared
@@ -39,6 +41,8 @@ class ImpactSource(Source):
     SETTINGS = declared.SETTINGS
     REQUIRED = declared.REQUIRED
     check = staticmethod(declared.check)
+
+    exports: ImpactExports
 
     def __init__(
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
@@ -102,6 +106,7 @@ class ImpactSource(Source):
                 columns=self._reports.columns,
                 has_dates=self._reports.has_dates,
                 allowed=report in named,
+                description=self._reports.description(report),
             )
             for report in self._reports.exportable
         ]
@@ -109,6 +114,10 @@ class ImpactSource(Source):
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:
         """Fetch the MetaData of these reports in parallel."""
         self._reports.prefetch(report.id for report in reports)
+
+    def preview(self, request: ExportRequest, rows: int, target: Path) -> None:
+        """Store the first rows that the synchronous endpoint returns."""
+        self.exports.store_first(request, rows, target)
 
     def _options(self, report: str) -> ReportOptions:
         given = (self.settings.get("report_options") or {}).get(report) or {}

@@ -94,9 +94,28 @@ class ImpactLists:
         nested = {name: _list_of(keys) for name, keys in METADATA_LISTS.items()}
         jobs = _schema(JOBS, {"_unparsed": ADDED["_unparsed"]})
         return [
-            ListSpec("reports", _schema(REPORTS, {}), KEYS, self._reports),
-            ListSpec("report_metadata", _schema(METADATA, nested), KEYS, self._report_metadata),
-            ListSpec("jobs", jobs, KEYS, self._jobs, replication_key="CreatedDate"),
+            ListSpec(
+                "reports",
+                _schema(REPORTS, {}),
+                KEYS,
+                self._reports,
+                description="The account's reports, those of the web app alone included.",
+            ),
+            ListSpec(
+                "report_metadata",
+                _schema(METADATA, nested),
+                KEYS,
+                self._report_metadata,
+                description="The filters and the columns of each report.",
+            ),
+            ListSpec(
+                "jobs",
+                jobs,
+                KEYS,
+                self._jobs,
+                replication_key="CreatedDate",
+                description="The account's export jobs.",
+            ),
         ]
 
     def _reports(self, _bookmark: str | None) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import logging
 import re
@@ -22,6 +21,7 @@ from tap_affiliate_reports.errors import (
 )
 from tap_affiliate_reports.schema import Column, columns_of
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.similar import similar
 from tap_affiliate_reports.sources.values import Document, is_true, text_of
 
 METADATA_THREADS = 5
@@ -75,6 +75,15 @@ class ImpactReports:
                 else:
                     logger.warning("skipped report %r without an Id", text_of(report.get("Name")))
         return list(found)
+
+    def description(self, report: str) -> str:
+        """Return what the list of reports says of a report: its description, else its name."""
+        listed = self._by_id[report]
+        return text_of(listed.get("Description")) or text_of(listed.get("Name"))
+
+    @cached_property
+    def _by_id(self) -> dict[str, Document]:
+        return {report_id(report): report for report in self.listed}
 
     def prefetch(self, reports: Iterable[str]) -> None:
         """Fetch the MetaData of these reports in parallel; an error is raised on its first use."""
@@ -153,8 +162,5 @@ class ImpactReports:
         if any(report_id(listed) == report for listed in self.listed):
             msg = f"{setting}: the report {report!r} can't be used by the API, only in the web app"
             raise SettingsError(msg)
-        folded = {known.casefold(): known for known in self.exportable}
-        near = difflib.get_close_matches(report.casefold(), folded, n=3, cutoff=0.5)
-        hint = f"; similar ids: {', '.join(folded[name] for name in near)}" if near else ""
-        msg = f"{setting}: the account has no report {report!r}{hint}"
+        msg = f"{setting}: the account has no report {report!r}{similar(report, self.exportable)}"
         raise SettingsError(msg)

@@ -111,5 +111,6 @@ class InstalSource(Source):
                 columns=lambda _: COLUMNS,
                 has_dates=lambda _: True,
                 least_columns=(len(COLUMNS) + 1) // 2,
+                description="The Advertiser Report.",
             )
         ]
