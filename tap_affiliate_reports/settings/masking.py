@@ -13,7 +13,7 @@ HIDDEN = "***"
 _USERS = (
     (re.compile(r"//[^\s\"']*@"), f"//{HIDDEN}@"),
     (re.compile(r"//[^/\s\"']*%[^/\s\"']*"), f"//{HIDDEN}"),
-    (re.compile(r"[^\s\"'/,\[]+:[^\s\"']*@"), f"{HIDDEN}@"),
+    (re.compile(r"[^\s\"'/,\[]+:(?!//)[^\s\"']*@"), f"{HIDDEN}@"),
 )
 
 

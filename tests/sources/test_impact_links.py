@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tap_affiliate_reports import configuration
 from tap_affiliate_reports.sandbox import Sandbox
 from tap_affiliate_reports.settings.masking import without_users
-from tap_affiliate_reports.sources.impact.links import Link, check, read_link, resolved
+from tap_affiliate_reports.sources.impact.links import Link, check, is_link, read_link, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,14 @@ class TestReading:
         assert link.report == report
 
     @pytest.mark.parametrize(
-        "entry", ["https://api.impact.com/", f"{BASE}?A=1", f"{BASE}/a/MetaData", "https://[x", "/"]
+        "entry",
+        [
+            "https://api.impact.com/",
+            f"{BASE}?A=1",
+            f"{BASE}/a/MetaData",
+            "https://[x",
+            "/Mediapartners/x",
+        ],
     )
     def test_no_report(self, entry: str) -> None:
         assert read_link(entry) is None
@@ -86,6 +93,12 @@ class TestReading:
     ) -> None:
         query = urlencode(filters, doseq=True)
         assert read_link(f"{BASE}/{report}.json?{query}") == Link(report, filters)
+
+
+@pytest.mark.parametrize("report", ["a b/c", "a@b", "a:b", "12172", "x.json", "?", "*"])
+def test_an_id_is_no_link(report: str) -> None:
+    assert not is_link(report)
+    assert not list(check([report]))
 
 
 class TestTheSettings:

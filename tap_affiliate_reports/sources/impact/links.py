@@ -36,8 +36,9 @@ class Link:
 
 
 def is_link(entry: str) -> bool:
-    """Return whether an entry of `impact.reports` is a link; no report id has these signs."""
-    return "/" in entry or "@" in entry
+    """Return whether an entry of `impact.reports` is a link, and not the id of a report."""
+    has_user = ":" in entry.partition("@")[0] and "@" in entry
+    return has_user or "://" in entry or "/Mediapartners/" in entry
 
 
 def read_link(entry: str) -> Link | None:
