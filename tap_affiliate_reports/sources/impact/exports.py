@@ -131,11 +131,10 @@ class ImpactExports(ExportSource):
 
     def store_first(self, request: ExportRequest, rows: int, target: Path) -> None:
         """Store the first rows of the synchronous endpoint's first page."""
-        pages = self.api.pages(
-            self.api.path("Reports", request.report), "Records", _params(request)
-        )
+        path = self.api.path("Reports", request.report)
+        first = next(self.api.pages(path, "Records", _params(request)))
         with disk(target), target.open("wb") as file:
-            records.write_records(file, next(pages)[:rows])
+            records.write_records(file, first[:rows])
 
     def _job(self, document: Any, job_id: str) -> ExportJob:
         word = text_of(document.get("Status")).strip() if isinstance(document, dict) else ""
