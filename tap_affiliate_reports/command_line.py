@@ -15,7 +15,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
 from tap_affiliate_reports.catalog import read_catalog_file
-from tap_affiliate_reports.commands import dbt
+from tap_affiliate_reports.commands import dbt, preview
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
 from tap_affiliate_reports.sdk import ConfigInput
@@ -30,8 +30,12 @@ ONE_COMMAND = "use one of %s at a time"
 
 # By the name of its option, what returns a command's document from a tap and the option's value.
 COMMANDS: dict[str, Callable[[TapAffiliateReports, str], dict[str, Any]]] = {
+    "preview": preview.document,
     "dbt": dbt.document,
 }
+
+# A check must not need what it checks, and a preview reads the columns of one report only.
+NO_DISCOVERY = {"check", "preview"}
 
 
 def _form(name: str, text: str) -> click.Option:
@@ -140,8 +144,7 @@ class CommandLine(TapAffiliateReports):
         document: dict[str, Any] = {"ok": True}
         with _log_kept() as lines:
             try:
-                # A check must not need what it checks.
-                tap = cls._build(config, state, catalog, setup_mapper=name != "check")
+                tap = cls._build(config, state, catalog, setup_mapper=name not in NO_DISCOVERY)
                 document |= COMMANDS[name](tap, value)
             except ConfigValidationError as error:
                 document |= {"ok": False, "errors": list(error.errors)}

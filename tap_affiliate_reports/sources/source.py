@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 from singer_sdk import typing as th
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.errors import TapError, UnknownJobState
+from tap_affiliate_reports.errors import Rejected, TapError, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.http import ApiClient, ErrorFormat
@@ -215,3 +216,14 @@ class Source(ABC):
 
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:  # noqa: B027
         """Fetch in parallel what the columns of these reports need."""
+
+    def preview(self, request: ExportRequest, rows: int, target: Path) -> None:  # noqa: ARG002
+        """Store the first rows of a synchronous request, in the format of the request.
+
+        Raises Rejected if the network has no endpoint that answers at once.
+        """
+        msg = (
+            f"{request.report}: a preview would need an export, because {self.name} has no "
+            "endpoint that answers at once"
+        )
+        raise Rejected(msg)

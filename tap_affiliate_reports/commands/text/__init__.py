@@ -7,11 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
-from tap_affiliate_reports.commands.text import dbt
+from tap_affiliate_reports.commands.text import dbt, preview
 
 WIDTH = 100
 
 SHOWN: dict[str, Callable[[Mapping[str, Any], Console], None]] = {
+    "preview": preview.show,
     "dbt": dbt.show,
 }
 # The text of these is a file, in which an error must not end up.

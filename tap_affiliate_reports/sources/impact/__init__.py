@@ -5,11 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
+from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.settings.shared import defaults
 from tap_affiliate_reports.sources.impact import settings as declared
 from tap_affiliate_reports.sources.impact.api import ImpactApi
@@ -37,6 +39,8 @@ class ImpactSource(Source):
     SETTINGS = declared.SETTINGS
     REQUIRED = declared.REQUIRED
     check = staticmethod(declared.check)
+
+    exports: ImpactExports
 
     def __init__(
         self, settings: Mapping[str, Any], *, start: date, clock: Clock, user_agent: str
@@ -99,6 +103,10 @@ class ImpactSource(Source):
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:
         """Fetch the MetaData of these reports in parallel."""
         self._reports.prefetch(report.id for report in reports)
+
+    def preview(self, request: ExportRequest, rows: int, target: Path) -> None:
+        """Store the first rows that the synchronous endpoint returns."""
+        self.exports.store_first(request, rows, target)
 
     def _options(self, report: str) -> ReportOptions:
         given = (self.settings.get("report_options") or {}).get(report) or {}

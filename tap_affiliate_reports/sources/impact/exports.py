@@ -129,6 +129,13 @@ class ImpactExports(ExportSource):
             return None
         return self.api.client.download(self.api.path("Jobs", job.id, "Download"), target)
 
+    def store_first(self, request: ExportRequest, rows: int, target: Path) -> None:
+        """Store the first rows of the synchronous endpoint's first page."""
+        path = self.api.path("Reports", request.report)
+        first = next(self.api.pages(path, "Records", _params(request)))
+        with disk(target), target.open("wb") as file:
+            records.write_records(file, first[:rows])
+
     def _job(self, document: Any, job_id: str) -> ExportJob:
         word = text_of(document.get("Status")).strip() if isinstance(document, dict) else ""
         state = job_state(STATES, word, f"job {job_id}", self.api.client.safe_message)

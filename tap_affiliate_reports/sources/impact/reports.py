@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import logging
 import re
@@ -22,6 +21,7 @@ from tap_affiliate_reports.errors import (
 )
 from tap_affiliate_reports.schema import Column, columns_of
 from tap_affiliate_reports.sources.impact.api import ImpactApi
+from tap_affiliate_reports.sources.similar import similar
 from tap_affiliate_reports.sources.values import Document, is_true, text_of
 
 METADATA_THREADS = 5
@@ -162,8 +162,5 @@ class ImpactReports:
         if any(report_id(listed) == report for listed in self.listed):
             msg = f"{setting}: the report {report!r} can't be used by the API, only in the web app"
             raise SettingsError(msg)
-        folded = {known.casefold(): known for known in self.exportable}
-        near = difflib.get_close_matches(report.casefold(), folded, n=3, cutoff=0.5)
-        hint = f"; similar ids: {', '.join(folded[name] for name in near)}" if near else ""
-        msg = f"{setting}: the account has no report {report!r}{hint}"
+        msg = f"{setting}: the account has no report {report!r}{similar(report, self.exportable)}"
         raise SettingsError(msg)
