@@ -25,6 +25,7 @@ that names it.
 
 | type | in an environment variable |
 |---|---|
+| date | `2026-01-31`, or `3 months ago` (days, weeks, months or years) |
 | array | JSON (`["a", "b"]`), or words separated by commas |
 | object | JSON |
 | boolean | `true`, `false`, `1`, `0`, `yes`, `no` |

@@ -7,6 +7,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 import pytest
 from harness import FakeClock, Run, config_for, listening, sync
 from singer_sdk.exceptions import ConfigValidationError
@@ -428,6 +429,36 @@ def test_nested_settings_come_from_the_environment(environment: pytest.MonkeyPat
         "poll_interval_seconds": 0.5,
     }
     assert (config["start_date"], config["use_singer_decimal"]) == ("2026-09-10", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [("3 months ago", {"months": 3}), (" 1 day ago", {"days": 1}), ("2 years ago", {"years": 2})],
+)
+def test_a_relative_date_of_meltano_comes_from_the_environment(
+    environment: pytest.MonkeyPatch, text: str, ago: dict[str, int]
+) -> None:
+    environment.setenv(ENV + "START_DATE", text)
+    environment.setenv(ENV + "IMPACT_ACCOUNT_SID", "IRmine")
+    environment.setenv(ENV + "IMPACT_AUTH_TOKEN", TOKEN)
+    environment.setenv(ENV + "IMPACT_API_URL", NOWHERE)
+    before = pendulum.today("UTC")
+    start = from_env({})["start_date"]
+    assert start in {
+        day.subtract(**ago).to_date_string() for day in (before, pendulum.today("UTC"))
+    }
+
+
+@pytest.mark.parametrize("text", ["99999 years ago", "3 moons ago", "1 month"])
+def test_another_text_in_place_of_a_date_is_refused(
+    environment: pytest.MonkeyPatch, text: str
+) -> None:
+    environment.setenv(ENV + "START_DATE", text)
+    environment.setenv(ENV + "IMPACT_ACCOUNT_SID", "IRmine")
+    environment.setenv(ENV + "IMPACT_AUTH_TOKEN", TOKEN)
+    with pytest.raises(ConfigValidationError) as refused:
+        from_env({})
+    assert f"start_date: {text!r} is not a date" in str(refused.value.errors)
 
 
 def test_nulls_in_the_environment_are_not_set(environment: pytest.MonkeyPatch) -> None:

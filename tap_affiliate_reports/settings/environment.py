@@ -6,12 +6,17 @@ import contextlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from typing import Any
+
+import pendulum
 
 from tap_affiliate_reports.errors import SettingsError
 
 PREFIX = "TAP_AFFILIATE_REPORTS_"
+DATES = {("start_date",), ("end_date",)}
+_AGO = re.compile(r"(\d+) (day|week|month|year)s? ago")
 
 
 def complete(
@@ -76,7 +81,25 @@ def _environment(
             path = (name, key) if key else (name,)
             variable = PREFIX + "_".join(path).upper()
             if variable in os.environ:
-                yield path, _from_text(variable, os.environ[variable], property_schema)
+                text = os.environ[variable]
+                if path in DATES:
+                    text = _absolute(text)
+                yield path, _from_text(variable, text, property_schema)
+
+
+def _absolute(text: str) -> str:
+    """Return a relative date, such as `3 months ago`, as a date, and any other text unchanged.
+
+    Meltano converts relative dates in the file of a sync, but not in the environment of a plugin's
+    command.
+    """
+    match = _AGO.fullmatch(text.strip())
+    if match is None:
+        return text
+    with contextlib.suppress(ValueError, OverflowError):
+        day = pendulum.today("UTC").subtract(**{f"{match[2]}s": int(match[1])})
+        return day.to_date_string()
+    return text
 
 
 def _list_of(text: str) -> Any:
