@@ -94,5 +94,6 @@ def meltano(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Meltano
             install = Meltano(shared)
             install("install", "extractors", "tap-affiliate-reports")
             install("install", "loaders", "target-duckdb", "target-postgres")
+            install("install", "utilities", "demo-result")
             installed.touch()
     return Meltano(own / "meltano", plugins=shared)

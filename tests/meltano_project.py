@@ -18,7 +18,7 @@ class Meltano:
 
     def __init__(self, folder: Path, plugins: Path | None = None) -> None:
         folder.mkdir(exist_ok=True)
-        for kind in ("extractors", "loaders") if plugins else ():
+        for kind in ("extractors", "loaders", "utilities") if plugins else ():
             (folder / kind).symlink_to(plugins / kind)
         kept = {
             name: value

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import runpy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -13,8 +14,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
+import yaml
 from databases import Postgres, duckdb_rows
 from meltano_project import Meltano
 
@@ -177,25 +178,48 @@ def test_what_lands_in_duckdb_is_what_the_service_has_and_a_second_night_adds_on
                 assert loaded(rows, report, sandbox) == expected(sandbox, report, DUCKDB, None)
             days.ahead += timedelta(days=1)
         assert exports[1] == 4 < exports[0]
-        check_readme_query(warehouse)
+        check_demo_result(meltano, warehouse, variables)
 
 
-def check_readme_query(warehouse: Path) -> None:
-    """Check that the README's query gives the exact sums of the live rows."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    (query,) = re.findall(r"sql\(\'\'\'(.*?)\'\'\'\)", readme, re.DOTALL)
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        shown = connection.execute(query).fetchall()
-    sums: dict[str, list[Decimal]] = {}
+def check_demo_result(meltano: Meltano, warehouse: Path, variables: Mapping[str, str]) -> None:
+    """Check that a demo ends with the exact sums of the live rows, and with a command that runs."""
+    said = meltano("run", "--no-install", "demo-result:impact", TARGET_DUCKDB_PATH=str(warehouse))
+    lines = re.findall(r"demo-result +(.*)", said)
+    assert str(warehouse) in lines[0]
+    assert lines[1].split() == ["month", "status", "actions", "USD", "EUR", "JPY"]
+    sums: dict[tuple[str, str], list[Decimal]] = {}
     for row in duckdb_rows(warehouse, "mp_action_listing_fast"):
         if row["_sdc_deleted_at"] is None:
-            sums.setdefault(row["status"], []).append(Decimal(row["payout"]))
-    assert len(sums) == 3
+            of = sums.setdefault((row["_window_start"][:7], row["status"]), [Decimal(0)] * 4)
+            of[0] += 1
+            of[["USD", "EUR", "JPY"].index(row["currency"]) + 1] += Decimal(row["payout"])
+    assert {status for _, status in sums} == {"APPROVED", "PENDING", "REVERSED"}
     cent = Decimal("0.01")
-    assert shown == [
-        (status, len(sums[status]), sum(sums[status], Decimal(0)).quantize(cent, ROUND_HALF_UP))
-        for status in sorted(sums)
+    assert [tuple(line.split()) for line in lines[2:-1]] == [
+        (*key, str(count), *(str(payout.quantize(cent, ROUND_HALF_UP)) for payout in payouts))
+        for key, (count, *payouts) in sorted(sums.items())
     ]
+    (command,) = re.findall(r"^Next: uv run meltano (.*)$", lines[-1])
+    columns = meltano(*command.split(), **variables)
+    assert all(name in columns for name in ("Action_Id", "Identifier of the action", "APPROVED"))
+
+
+def test_each_demo_ends_with_its_result_and_a_command_that_there_is() -> None:
+    root = Path(__file__).parents[1]
+    project = yaml.safe_load((root / "meltano.yml").read_text())
+    plugins = {plugin["name"]: plugin for kind in project["plugins"].values() for plugin in kind}
+    following = runpy.run_path(str(root / "demo" / "show.py"))["NEXT"]
+    for job in project["jobs"][:3]:
+        *_, last = job["tasks"]
+        _, network = last.split(":")
+        assert plugins["demo-result"]["commands"][network].split()[:2] == [
+            "$MELTANO_PROJECT_ROOT/demo/show.py",
+            network,
+        ]
+        plugin, command = following[network].split()[0].split(":")
+        assert plugin == job["tasks"][0].split()[0]
+        assert command in plugins["tap-affiliate-reports"]["commands"]
+        assert (root / "demo" / f"{network}.sql").exists()
 
 
 def test_meltano_tests_the_configuration_without_an_export(meltano: Meltano) -> None:

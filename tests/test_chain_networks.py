@@ -6,17 +6,16 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from databases import Postgres, duckdb_rows
 from meltano_project import Meltano
 from test_chain import Days
 
 from tap_affiliate_reports.sandbox import Sandbox, SandboxExport
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.chain
 
@@ -75,6 +74,15 @@ def downloads(sandbox: Sandbox) -> int:
     return sum(request.origin == "storage" for request in sandbox.requests)
 
 
+def demo_rows(network: str, variables: dict[str, str]) -> list[tuple[Any, ...]]:
+    """Return what the query of a demo finds in DuckDB; nothing of another loader's tables."""
+    if "TARGET_DUCKDB_PATH" not in variables:
+        return []
+    query = (Path(__file__).parents[1] / "demo" / f"{network}.sql").read_text()
+    with duckdb.connect(variables["TARGET_DUCKDB_PATH"], read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
 def is_whole(export: SandboxExport, sandbox: Sandbox) -> bool:
     """Tell whether an export's rows belong in the warehouse: it is finished and no one's part."""
     return export.status(sandbox.now()) == "completed" and export.parent is None
@@ -127,6 +135,8 @@ def test_the_files_of_hienergy_land_and_a_second_night_downloads_only_the_new_on
                     assert landed[key]["_unparsed"] is None
             listed = {row["id"]: row["status"] for row in table("exports")}
             assert listed.keys() == created
+            for name, count in demo_rows("hienergy", variables):
+                assert count == len(table(name)) > 0
             days.ahead += timedelta(days=1)
 
 
@@ -169,6 +179,9 @@ def test_the_report_of_instal_lands_and_a_second_run_downloads_nothing(
             ]
             landed = [tuple(row[name] for name in names) for row in rows]
             assert sorted(landed, key=str) == sorted(typed, key=str)
+            if months := demo_rows("instal", variables):
+                assert sum(month[1] for month in months) == len(rows)
+                assert sum(month[2] for month in months) == sum(r["clicks_aggr"] for r in rows)
             before = downloads(sandbox)
             meltano(*run, plugin, target, **environment)
             assert downloads(sandbox) == before
