@@ -20,8 +20,8 @@ from tap_affiliate_reports.streams.totals import SUMMARY_HEADER
 
 # From this width on, there is room for the days of the window in hand.
 WIDE = 110
-# The header, the line of all streams, the count of those not shown, and one line for the cursor.
-OTHER_LINES = 4
+# The header, the line of all streams, the count of those not shown, and some lines of the log.
+OTHER_LINES = 8
 HEADER = ("stream", "done", "window", "state", "rows", "exports")
 # The columns of texts, with a width at which they do not move with what they hold.
 TEXTS = {"stream": None, "window": 22, "state": 21, "bookmark": None}

@@ -164,7 +164,7 @@ def test_a_long_list_folds_to_what_is_under_way_and_counts() -> None:
         *(Stream(f"queued_{n:02}", [export(Step.QUEUED)]) for n in range(20)),
         *(Stream(f"running_{n}", [export(Step.RUNNING)]) for n in range(3)),
     ]
-    lines = Screen(*streams, failed=["broken"]).lines(80, height=12)
+    lines = Screen(*streams, failed=["broken"]).lines(80, height=16)
     assert len(lines) == 11
     assert [line.split()[0] for line in lines[1:-2]] == [
         "broken", *(f"queued_{n:02}" for n in range(4)), "running_0", "running_1", "running_2",
