@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 from typing import TYPE_CHECKING, Any
 
 from harness import listening
+from opened_tap import opened
 
-from tap_affiliate_reports.command_line import COMMANDS
-from tap_affiliate_reports.tap import TapAffiliateReports
+from tap_affiliate_reports.command_line import COMMANDS, NO_DISCOVERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,23 +23,12 @@ def command(
     *,
     value: str = "",
     state: Mapping[str, Any] | None = None,
-    catalog: dict[str, Any] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Return a command's document, as JSON gives it back; an error of the tap is raised."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    tap: TapAffiliateReports | None = None
-    with listening():
-        try:
-            tap = TapAffiliateReports(
-                config=json.loads(json.dumps(config)),
-                state=json.loads(json.dumps(state or {})),
-                catalog=catalog,
-                clock=clock,
-                setup_mapper=name != "check",
-            )
-            return json.loads(json.dumps(COMMANDS[name](tap, value)))
-        finally:
-            if tap is not None:
-                tap.close()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+    options["state"] = json.loads(json.dumps(state or {}))
+    with (
+        listening(),
+        opened(config, clock, setup_mapper=name not in NO_DISCOVERY, **options) as tap,
+    ):
+        return json.loads(json.dumps(COMMANDS[name](tap, value)))
