@@ -28,28 +28,26 @@ __all__ = ["sandbox", "served", "tap"]
 pytestmark = pytest.mark.kill
 
 COMMANDS = ["--check", "--plan"]
+EVERY = [*COMMANDS, f"--preview={BY_DAY}", "--dbt"]
 
 
 def no_export(sandbox: Sandbox) -> bool:
     return not any(one.method != "GET" or "ReportExport" in one.path for one in sandbox.requests)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("form", ["{}=json", "{} --json", "{}"])
+@pytest.mark.parametrize("command", EVERY)
+@pytest.mark.parametrize("form", ["", "--json"])
 def test_it_prints_one_object_or_text_and_nothing_else(
     command: str, form: str, tap: Tap, sandbox: Sandbox
 ) -> None:
     sandbox.requests.clear()
-    done = tap.run(config_for(sandbox), *form.format(command).split())
+    done = tap.run(config_for(sandbox), command, *form.split())
     printed = ok(done)
     assert done.stderr == ""
-    if "json" in form:
-        document = json.loads(printed)
-        assert document["ok"] is True
-        assert [one["source"] for one in document["sources"]] == ["impact"]
-        assert document["warnings"] == []
+    if form:
+        assert json.loads(printed)["ok"] is True
     else:
-        assert printed.startswith("impact ")
+        assert not printed.startswith("{")
         assert "\x1b" not in printed
         assert max(map(len, printed.splitlines())) <= 100
     assert no_export(sandbox)
@@ -58,8 +56,23 @@ def test_it_prints_one_object_or_text_and_nothing_else(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_the_form_may_be_the_option_s_value(command: str, tap: Tap, sandbox: Sandbox) -> None:
+    document = json.loads(ok(tap.run(config_for(sandbox), f"{command}=json")))
+    assert [one["source"] for one in document["sources"]] == ["impact"]
+    assert document["warnings"] == []
+
+
+@pytest.mark.parametrize("command", ["--preview=nothing", "--preview=", "--dbt"])
+def test_what_can_not_be_had_is_one_line(command: str, tap: Tap, sandbox: Sandbox) -> None:
+    done = tap.run(config_for(sandbox, reports=["nothing"]), command)
+    lines = [one for one in (done.stdout + done.stderr).splitlines() if one.startswith("error: ")]
+    assert (done.returncode, len(lines)) == (1, 1)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", EVERY)
 def test_bad_credentials_are_one_object_too(command: str, tap: Tap, sandbox: Sandbox) -> None:
-    done = tap.run(config_for(sandbox, auth_token="wrong-0815"), f"{command}=json")
+    done = tap.run(config_for(sandbox, auth_token="wrong-0815"), command, "--json")
     document = json.loads(done.stdout)
     assert (done.returncode, document["ok"], done.stderr) == (1, False, "")
     assert "HTTP 401" in done.stdout

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,7 +13,11 @@ from rich.text import Text
 
 WIDE = 90
 """From this width on there is room between the columns."""
+NO_DATES = "all dates"
 NUMBERS = ("new", "refresh", "unchanged", "exports", "replays")
+
+# The days, the number and the reason of windows that are one line.
+Folded: TypeAlias = tuple[str, int, str]
 
 
 def show(document: Mapping[str, Any], console: Console) -> None:
@@ -24,11 +28,20 @@ def show(document: Mapping[str, Any], console: Console) -> None:
             gap = 2 if console.width >= WIDE else 1
             table = _table(source["streams"], gap)
             console.print(Padding(table, (0, 0, 1, 2), expand=False))
-        for stream in source["streams"]:
-            windows = [*stream["new"], *stream["refresh"]]
-            if windows:
-                console.print(Text(f"  {stream['stream']}", style="bold"))
-                console.print(Padding(_windows(windows), (0, 0, 1, 4), expand=False))
+        for names, windows in _grouped(source["streams"]):
+            console.print(Padding(Text(names, "bold"), (0, 0, 0, 2)))
+            console.print(Padding(_windows(windows), (0, 0, 1, 4), expand=False))
+
+
+def _grouped(streams: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Folded]]]:
+    """Yield the windows of streams, once for all streams that load the same ones."""
+    found: dict[tuple[Folded, ...], list[str]] = {}
+    for stream in streams:
+        windows = tuple(_folded([*stream["new"], *stream["refresh"]]))
+        if windows:
+            found.setdefault(windows, []).append(stream["stream"])
+    for windows, names in found.items():
+        yield ", ".join(names), list(windows)
 
 
 def _cost(source: Mapping[str, Any]) -> str:
@@ -60,22 +73,22 @@ def _table(streams: Sequence[Mapping[str, Any]], gap: int) -> Table:
     return table
 
 
-def _windows(windows: Sequence[Mapping[str, Any]]) -> Table:
+def _windows(windows: Iterable[Folded]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for days, count, why in _folded(windows):
+    for days, count, why in windows:
         table.add_row(days, _plural(count, "window") if count > 1 else "", Text(why))
     return table
 
 
-def _folded(windows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, str]]:
-    """Yield the days, the number and the reason of windows that follow each other."""
+def _folded(windows: Sequence[Mapping[str, Any]]) -> Iterator[Folded]:
+    """Yield windows of one reason that follow each other as one."""
     for (program, why), group in groupby(windows, lambda one: (one["program"], one["why"])):
         found = list(group)
         starts = [one["start"] for one in found if one["start"]]
-        days = f"{min(starts)}..{max(one['end'] for one in found)}" if starts else "-"
+        days = f"{min(starts)}..{max(one['end'] for one in found)}" if starts else NO_DATES
         yield days if program == "all" else f"{days} of program {program}", len(found), why
 
 

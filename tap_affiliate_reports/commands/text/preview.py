@@ -34,9 +34,19 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     values.add_column(no_wrap=True, min_width=min(MAX_NAME, max(map(len, names))))
     for _ in rows:
         values.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    decimals = {column["name"] for column in columns if column["type"] == "decimal"}
     for name in names:
-        values.add_row(_text(name), *(_text(row.get(name)) for row in rows))
+        cells = (row.get(name) for row in rows)
+        shown = map(_short, cells) if name in decimals else cells
+        values.add_row(_text(name), *map(_text, shown))
     console.print(values)
+
+
+def _short(value: Any) -> Any:
+    """Return a decimal without the zeros at its end, which leave no room for its digits."""
+    if not isinstance(value, str) or "." not in value:
+        return value
+    return value.rstrip("0").rstrip(".")
 
 
 def _text(value: Any) -> Text:
