@@ -94,7 +94,6 @@ svg { display: block; width: 100%; }
 .states { margin-top: 4px; }
 .axis { position: relative; height: 18px; font-size: 12px; color: var(--muted); }
 .axis span { position: absolute; white-space: nowrap; }
-.axis span:last-child:not(:first-child) { max-width: 48px; }
 .stream.axis-row { padding-top: 6px; padding-bottom: 8px; }
 .files { display: flex; flex-wrap: wrap; gap: 6px; }
 .files li, .lists li { font-size: 13px; padding: 1px 8px; border-radius: 6px;

@@ -160,6 +160,17 @@ class TestMuch:
             "The sync failed",
         ),
         (facts_of(sales(), **FULL), "1 stream failed"),
+        (
+            facts_of(
+                sales(has_failed=True),
+                sales("orders", has_failed=True),
+                LISTED,
+                networks=[IMPACT],
+                outcome=Outcome.FAILED,
+                problems=[Problem("impact", "impact: refused")],
+            ),
+            "2 streams failed, the others are done",
+        ),
     ],
 )
 def test_the_headline_says_how_it_ended(facts: SyncFacts, headline: str) -> None:
@@ -181,7 +192,7 @@ def named(text: str) -> SyncFacts:
         replace(FILES, name=text, files=[FileFacts(text, WindowState.FAILED, reason=text)]),
         replace(LISTED, name=text),
         jobs=[replace(job(text, result=text, job_id=text), window=text)],
-        networks=[replace(IMPACT, refusal=text)],
+        networks=[IMPACT],
         problems=[Problem(text, text)],
         warnings=[text],
         outcome=Outcome.FAILED,
