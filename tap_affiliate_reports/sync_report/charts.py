@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
 from tap_affiliate_reports.sync_report.days import DayAxis
-from tap_affiliate_reports.sync_report.facts import JobFacts, WindowFacts, WindowState
+from tap_affiliate_reports.sync_report.facts import JobFacts, Phase, WindowFacts, WindowState
 from tap_affiliate_reports.sync_report.markup import element
-from tap_affiliate_reports.sync_report.text import count, rows_text, seconds_text, window_text
+from tap_affiliate_reports.sync_report.text import rows_text, seconds_text, window_text
 
 HEIGHT = 100
+# Beyond it, a label does not fit on the right of its place.
+LAST_PLACE = 0.9
 # Beyond this many windows in a strip, neighbours of one state are drawn as one.
 MOST_WINDOWS = 120
 # Windows that lack rows are lower, so that the state shows without colours too.
 TOPS = {WindowState.MISSING: 60, WindowState.OPEN: 30}
+# The phases in which an export waits for others.
+IDLE = {Phase.QUEUED, Phase.WAITING}
 
 
 def _chart(title: str, width: float, *marks: Element, class_: str) -> Element:
@@ -66,7 +70,7 @@ def _area(bars: Sequence[float], top: float) -> str:
 def windows_strip(name: str, axis: DayAxis, windows: Sequence[WindowFacts]) -> Element:
     """Return the states of windows, each at its days."""
     states = ", ".join(
-        count(number, state.value)
+        f"{number:,} {state.value}"
         for state in WindowState
         if (number := sum(window.state is state for window in windows))
     )
@@ -124,14 +128,27 @@ def job_bar(job: JobFacts, seconds: float, ticks: Sequence[float]) -> Element:
                 "rect",
                 class_=span.phase.name.lower(),
                 x=_number(span.began / longest * 1000),
-                y=35 if span.phase.name in {"QUEUED", "WAITING"} else 10,
+                y=35 if span.phase in IDLE else 10,
                 width=_number(max((span.ended - span.began) / longest * 1000, 1.5)),
-                height=30 if span.phase.name in {"QUEUED", "WAITING"} else 80,
+                height=30 if span.phase in IDLE else 80,
             )
             for span in job.spans
         ),
         class_="job",
     )
+
+
+def axis_labels(ticks: Iterable[tuple[float, str]]) -> Element:
+    """Return the labels of an axis, each at its place from 0 to 1; the last ones end there."""
+    labels = (
+        element(
+            "span",
+            text,
+            style=f"right: {1 - place:.2%}" if place > LAST_PLACE else f"left: {place:.2%}",
+        )
+        for place, text in ticks
+    )
+    return element("div", *labels, class_="axis")
 
 
 def _number(value: float) -> str:

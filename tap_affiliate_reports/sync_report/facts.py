@@ -148,7 +148,6 @@ class NetworkFacts:
     spent: int = 0
     allowed: int | None = None
     left: int | None = None
-    refusal: str = ""
 
 
 @dataclass(frozen=True)

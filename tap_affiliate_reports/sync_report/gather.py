@@ -194,12 +194,8 @@ def _networks(run: Run) -> Iterator[NetworkFacts]:
     """Yield what the exports of each network cost."""
     for source in run.sources:
         quota, allowed = run.quota(source), source.policy.limits.max_exports
-        if quota is None:
-            yield NetworkFacts(source.name, allowed=allowed)
-        else:
-            yield NetworkFacts(
-                source.name, quota.spent, allowed, quota.service_remaining, quota.refusal
-            )
+        spent, left = (quota.spent, quota.service_remaining) if quota else (0, None)
+        yield NetworkFacts(source.name, spent, allowed, left)
 
 
 # What went wrong

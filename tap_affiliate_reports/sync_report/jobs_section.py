@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
-from tap_affiliate_reports.sync_report.charts import job_bar
+from tap_affiliate_reports.sync_report.charts import axis_labels, job_bar
 from tap_affiliate_reports.sync_report.facts import JobFacts, Phase, SyncFacts
 from tap_affiliate_reports.sync_report.markup import element
 from tap_affiliate_reports.sync_report.text import seconds_text
@@ -23,10 +23,7 @@ def sections(facts: SyncFacts) -> Iterator[Element]:
     seconds = max(facts.seconds, *(span.ended for job in facts.jobs for span in job.spans))
     step = next((step for step in STEPS if seconds / step <= MOST_LABELS), STEPS[-1])
     ticks = [step * number for number in range(int(seconds / step) + 1)]
-    labels = (
-        element("span", seconds_text(tick), style=f"left: {tick / max(seconds, 1e-9):.2%}")
-        for tick in ticks
-    )
+    labels = axis_labels((tick / max(seconds, 1e-9), seconds_text(tick)) for tick in ticks)
     shown = _chosen(facts.jobs)
     hidden = len(facts.jobs) - len(shown)
     yield element(
@@ -50,7 +47,7 @@ def sections(facts: SyncFacts) -> Iterator[Element]:
             element(
                 "div",
                 element("span"),
-                element("div", *labels, class_="axis"),
+                labels,
                 element("span"),
                 class_="row axis-row",
             ),

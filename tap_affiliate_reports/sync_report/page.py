@@ -63,12 +63,15 @@ def page(facts: SyncFacts) -> bytes:
 def headline(facts: SyncFacts) -> str:
     """Return in a few words how the sync ended."""
     failed = {problem.stream for problem in facts.problems if problem.is_failure}
+    # A network that failed stands for its streams.
+    failed -= {network.name for network in facts.networks}
+    failed |= {stream.name for stream in facts.streams if stream.has_failed}
     if facts.outcome is Outcome.STOPPED:
         return "The sync was stopped"
     if facts.outcome is Outcome.FAILED and failed == {""}:
         return "The sync failed" if facts.streams else "The sync could not begin"
     if facts.outcome is Outcome.FAILED:
-        names = count(len(failed - {""}), "stream", plural="streams")
+        names = count(len(failed - {""}), "stream", "streams")
         others = [stream for stream in facts.streams if stream.name not in failed]
         is_done = others and all(stream.is_done for stream in others)
         return f"{names} failed, the others are done" if is_done else f"{names} failed"
@@ -123,16 +126,16 @@ def _tiles(facts: SyncFacts) -> Element:
             "Rows loaded",
             f"{sum(one.rows for one in streams if one.unit):,}",
             _joined(
-                listed and count(listed, "row", plural="rows") + " of lists",
+                listed and count(listed, "row", "rows") + " of lists",
                 vanished and f"{vanished:,} marked as deleted",
-                unparsed and count(unparsed, "value unparsed", plural="values unparsed"),
+                unparsed and count(unparsed, "value unparsed", "values unparsed"),
             ),
         ),
         _tile(
             "Files loaded" if files and not windows else "Windows loaded",
             f"{files if files and not windows else windows:,}",
             _joined(
-                files and windows and count(files, "file", plural="files"),
+                files and windows and count(files, "file", "files"),
                 *(number and f"{number:,} {state.value}" for state, number in rest.items()),
             ),
         ),
@@ -144,7 +147,7 @@ def _tiles(facts: SyncFacts) -> Element:
         _tile(
             "Streams done",
             f"{done} of {len(streams)}",
-            count(len(facts.warnings), "warning", plural="warnings") if facts.warnings else "",
+            count(len(facts.warnings), "warning", "warnings") if facts.warnings else "",
         ),
         class_="tiles",
     )
@@ -187,7 +190,7 @@ def _problems(problems: Sequence[Problem]) -> Iterator[Element]:
     items = (
         element(
             "li",
-            element("h3", isolated(", ".join(filter(None, streams)))),
+            element("h3", isolated(", ".join(streams))) if any(streams) else None,
             element("p", text),
             class_=None if is_failure else "left",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
-from tap_affiliate_reports.sync_report.charts import rows_chart, windows_strip
+from tap_affiliate_reports.sync_report.charts import axis_labels, rows_chart, windows_strip
 from tap_affiliate_reports.sync_report.days import DayAxis, axis
 from tap_affiliate_reports.sync_report.facts import (
     FileFacts,
@@ -27,6 +27,11 @@ LEGEND = (
     ("open", "open"),
     ("missing", "missing"),
     ("failed", "failed"),
+)
+NOTE = (
+    "Rows per day: the rows of each window, divided evenly over its days; each stream has a scale "
+    "of its own. Below, the windows: an open one goes on after its last day, or is due to be "
+    "loaded again."
 )
 # The worst first.
 ORDER = tuple(WindowState)
@@ -57,17 +62,12 @@ def sections(streams: Sequence[StreamFacts]) -> Iterator[Element]:
             class_="head",
         ),
         element("div", *rows, *_lists(lists), class_="card"),
-        element("p", _note(days), class_="note below") if days is not None else None,
+        element("p", NOTE, _bars(days), class_="note below") if days is not None else None,
     )
 
 
-def _note(days: DayAxis) -> str:
-    bars = f" One bar is {days.days_a_bar} days." if days.days_a_bar > 1 else ""
-    return (
-        "Rows per day: the rows of each window, divided evenly over its days; each stream has a "
-        f"scale of its own.{bars} Below, the windows: an open one goes on after its last day, or "
-        "is due to be loaded again."
-    )
+def _bars(days: DayAxis) -> str | None:
+    return f" One bar is {days.days_a_bar} days." if days.days_a_bar > 1 else None
 
 
 def _stream(stream: StreamFacts, days: DayAxis | None) -> Element:
@@ -78,7 +78,7 @@ def _stream(stream: StreamFacts, days: DayAxis | None) -> Element:
     more = [
         text
         for number, text in (
-            (stream.exports, count(stream.exports, "export spent", plural="exports spent")),
+            (stream.exports, count(stream.exports, "export spent", "exports spent")),
             (stream.vanished, f"{stream.vanished:,} deleted"),
             (stream.unparsed, f"{stream.unparsed:,} unparsed"),
         )
@@ -166,14 +166,12 @@ def _states(stream: StreamFacts, dated: Sequence[WindowFacts]) -> str:
         f"{stream.count(state):,} {state.value}" for state in reversed(ORDER) if stream.count(state)
     ]
     loaded = f"{stream.loaded:,} loaded in this sync"
-    return (
-        f"{count(len(stream.windows), 'window', plural='windows')}: {', '.join(parts)} · {loaded}"
-    )
+    return f"{count(len(stream.windows), 'window', 'windows')}: {', '.join(parts)} · {loaded}"
 
 
 def _files(stream: StreamFacts) -> Iterator[Element]:
     parts = [
-        count(stream.loaded, "file loaded", plural="files loaded"),
+        count(stream.loaded, "file loaded", "files loaded"),
         *(
             f"{number:,} {text}"
             for number, text in (
@@ -216,11 +214,10 @@ def _lists(lists: Sequence[StreamFacts]) -> Iterator[Element]:
 
 
 def _axis_row(days: DayAxis) -> Element:
-    labels = (element("span", text, style=f"left: {place:.2%}") for place, text in days.ticks())
     return element(
         "div",
         element("span"),
-        element("div", element("div", *labels, class_="axis"), class_="middle"),
+        element("div", axis_labels(days.ticks()), class_="middle"),
         element("span"),
         class_="stream axis-row",
     )

@@ -74,6 +74,7 @@ section { margin-top: 32px; }
 .dot { flex: none; width: 8px; height: 8px; border-radius: 50%; margin-top: 7px;
   background: var(--swatch); }
 .day { white-space: nowrap; }
+.stream .names { min-width: 0; }
 .stream .names .note { padding-left: 16px; overflow-wrap: anywhere; }
 .stream .figure { text-align: right; }
 .stream .figure b { font-size: 17px; font-weight: 600; }
@@ -83,6 +84,7 @@ svg { display: block; width: 100%; }
 .rows .earlier { fill: var(--earlier); }
 .grid { fill: none; stroke: var(--grid); stroke-width: 1; vector-effect: non-scaling-stroke; }
 .program { display: flex; align-items: center; gap: 8px; margin-top: 4px; }
+.program bdi { max-width: 40%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .program .strip { flex: 1; min-width: 0; }
 .strip { height: 12px; }
 .strip rect { stroke: var(--card); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
@@ -94,7 +96,6 @@ svg { display: block; width: 100%; }
 .states { margin-top: 4px; }
 .axis { position: relative; height: 18px; font-size: 12px; color: var(--muted); }
 .axis span { position: absolute; white-space: nowrap; }
-.axis span:last-child:not(:first-child) { max-width: 48px; }
 .stream.axis-row { padding-top: 6px; padding-bottom: 8px; }
 .files { display: flex; flex-wrap: wrap; gap: 6px; }
 .files li, .lists li { font-size: 13px; padding: 1px 8px; border-radius: 6px;
@@ -103,10 +104,11 @@ svg { display: block; width: 100%; }
 .jobs { padding: 14px 20px; }
 .jobs .row { display: grid; grid-template-columns: 390px minmax(0, 1fr) 90px; gap: 0 16px;
   align-items: center; }
-.jobs .label { display: flex; gap: 6px; font-size: 13px; white-space: nowrap; min-width: 0; }
+.jobs .label { display: flex; gap: 6px; font-size: 13px; white-space: nowrap; overflow: hidden; }
 .jobs .label bdi { overflow: hidden; text-overflow: ellipsis; }
-.jobs .label .muted { flex: none; }
-.jobs .took { font-size: 13px; text-align: right; color: var(--muted); white-space: nowrap; }
+.jobs .label .muted { flex: 0 0 auto; max-width: 65%; overflow: hidden; text-overflow: ellipsis; }
+.jobs .took { font-size: 13px; text-align: right; color: var(--muted); white-space: nowrap;
+  max-width: 90px; overflow: hidden; text-overflow: ellipsis; }
 .jobs .bad { color: var(--failed); font-weight: 600; }
 .job { height: 20px; }
 .job .queued { fill: var(--queued); }

@@ -11,9 +11,9 @@ MINUTE, HOUR = 60, 3600
 SHORT = 10
 
 
-def count(number: int, noun: str, *, plural: str | None = None) -> str:
-    """Return a number with its noun; `plural` None is a word without one, such as `failed`."""
-    return f"{number:,} {noun if plural is None or number == 1 else plural}"
+def count(number: int, noun: str, plural: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def rows_text(rows: float) -> str:

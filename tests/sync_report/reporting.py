@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,12 @@ from harness import sync
 
 from tap_affiliate_reports.log_lines import LogLines
 from tap_affiliate_reports.sync_report.facts import (
+    FileFacts,
     JobFacts,
     NetworkFacts,
     Outcome,
     Phase,
+    Problem,
     ProgramFacts,
     Span,
     StreamFacts,
@@ -118,6 +120,36 @@ def job(stream: str = "sales", result: str = "loaded", job_id: str = "j1") -> Jo
 
 
 IMPACT = NetworkFacts("impact", spent=2, allowed=90, left=88)
+
+LISTED = StreamFacts("reports", "impact", unit="", rows=11)
+FILES = StreamFacts(
+    "deals_excel",
+    "hienergy",
+    unit="files",
+    rows=3,
+    loaded=1,
+    files=[
+        FileFacts("export 7", WindowState.COMPLETE, 3),
+        FileFacts("export 8", WindowState.MISSING, reason="already running"),
+        FileFacts("export 9", WindowState.FAILED),
+    ],
+    waiting=2,
+)
+
+
+def named(text: str) -> SyncFacts:
+    """Return facts that have this text wherever a service's text goes."""
+    window = month(3, WindowState.MISSING, reason=text)
+    return facts_of(
+        sales(text, programs=[ProgramFacts(text, [window])]),
+        replace(FILES, name=text, files=[FileFacts(text, WindowState.FAILED, reason=text)]),
+        replace(LISTED, name=text),
+        jobs=[replace(job(text, result=text, job_id=text), window=text)],
+        networks=[IMPACT],
+        problems=[Problem(text, text)],
+        warnings=[text],
+        outcome=Outcome.FAILED,
+    )
 
 
 # A page

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness import NOW, FakeClock, config_for
 from hienergy_instal import config_of, put_all
-from reporting import reported, stream_of
+from reporting import named, reported, stream_of
 from small_source import SmallSource
 
 from tap_affiliate_reports.sandbox import Sandbox, status
@@ -166,11 +166,8 @@ def test_each_chart_has_a_name_for_a_screen_reader(browser: Chrome, address: str
     assert {chart.aria_role for chart in charts} <= {"img", "image"}
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_it_fits_the_screen_in_both_schemes(
-    browser: Chrome, address: str, width: int, scheme: str
-) -> None:
+def show(browser: Chrome, address: str, width: int, scheme: str = "light") -> None:
+    """Open a page on a screen of this width."""
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
         {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
@@ -181,13 +178,33 @@ def test_it_fits_the_screen_in_both_schemes(
     )
     browser.get(address)
     assert browser.execute_script("return innerWidth") == width
+
+
+def check_fits(browser: Chrome, width: int) -> None:
+    """Check that nothing is beyond the edge, with a scroll bar or cut off."""
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    # What is cut off without a scroll bar is lost as well.
     over = browser.execute_script(
         "return [...document.querySelectorAll('main *')].filter("
         "(one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML)"
     )
     assert [re.sub(r"\s+", " ", one)[:80] for one in over] == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_fits_the_screen_in_both_schemes(
+    browser: Chrome, address: str, width: int, scheme: str
+) -> None:
+    show(browser, address, width, scheme)
+    check_fits(browser, width)
     background = browser.execute_script(BRIGHTNESS, "backgroundColor")
     ink = browser.execute_script(BRIGHTNESS, "color")
     assert (background > 200 and ink < 60) if scheme == "light" else (background < 60 and ink > 200)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_long_names_fit_too(browser: Chrome, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "long.html"
+    path.write_bytes(page(named("W" * 60)))
+    show(browser, path.as_uri(), width)
+    check_fits(browser, width)

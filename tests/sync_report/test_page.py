@@ -11,15 +11,13 @@ import pytest
 from harness import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reporting import IMPACT, Page, facts_of, job, month, sales
+from reporting import FILES, IMPACT, LISTED, Page, facts_of, job, month, named, sales
 
 from tap_affiliate_reports.sync_report.facts import (
-    FileFacts,
     NetworkFacts,
     Outcome,
     Problem,
     ProgramFacts,
-    StreamFacts,
     SyncFacts,
     WindowFacts,
     WindowState,
@@ -33,20 +31,6 @@ FULL: dict[str, Any] = {
     "problems": [Problem("sales", "sales 2026-03: the job failed. Set a smaller window")],
     "warnings": ["sales: new columns: Extra"],
 }
-LISTED = StreamFacts("reports", "impact", unit="", rows=11)
-FILES = StreamFacts(
-    "deals_excel",
-    "hienergy",
-    unit="files",
-    rows=3,
-    loaded=1,
-    files=[
-        FileFacts("export 7", WindowState.COMPLETE, 3),
-        FileFacts("export 8", WindowState.MISSING, reason="already running"),
-        FileFacts("export 9", WindowState.FAILED),
-    ],
-    waiting=2,
-)
 
 
 def shown(facts: SyncFacts) -> Page:
@@ -160,6 +144,17 @@ class TestMuch:
             "The sync failed",
         ),
         (facts_of(sales(), **FULL), "1 stream failed"),
+        (
+            facts_of(
+                sales(has_failed=True),
+                sales("orders", has_failed=True),
+                LISTED,
+                networks=[IMPACT],
+                outcome=Outcome.FAILED,
+                problems=[Problem("impact", "impact: refused")],
+            ),
+            "2 streams failed, the others are done",
+        ),
     ],
 )
 def test_the_headline_says_how_it_ended(facts: SyncFacts, headline: str) -> None:
@@ -171,21 +166,6 @@ def test_the_headline_says_how_it_ended(facts: SyncFacts, headline: str) -> None
 # What a service may name its reports, or write into its errors
 TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=30)
 HOSTILE = "<script>alert(1)</script>&\"' onload=x </title></style>]]> \udcff \0 \u202e"
-
-
-def named(text: str) -> SyncFacts:
-    """Return facts that have this text wherever a service's text goes."""
-    window = month(3, WindowState.MISSING, reason=text)
-    return facts_of(
-        sales(text, programs=[ProgramFacts(text, [window])]),
-        replace(FILES, name=text, files=[FileFacts(text, WindowState.FAILED, reason=text)]),
-        replace(LISTED, name=text),
-        jobs=[replace(job(text, result=text, job_id=text), window=text)],
-        networks=[replace(IMPACT, refusal=text)],
-        problems=[Problem(text, text)],
-        warnings=[text],
-        outcome=Outcome.FAILED,
-    )
 
 
 def skeleton(facts: SyncFacts) -> list[tuple[str, list[str]]]:
