@@ -17,7 +17,7 @@ from tap_affiliate_reports.sync import Sync
 from tap_affiliate_reports.sync_report.gather import gather
 from tap_affiliate_reports.sync_report.page import page
 
-WRITTEN = "sync report: %s"
+WRITTEN = "wrote the sync report: %s"
 NOT_WRITTEN = "report_file: the sync report can't be written to %s: %s"
 
 logger = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
+from functools import cache
 
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.streams import ReportStream
@@ -85,6 +86,7 @@ def _window(
     )
 
 
+@cache
 def _last_day(size: str, slot: date) -> date:
     """Return the last day of a calendar slot."""
     return next(windows(size, slot, slot + LONGEST_SLOT)).end
