@@ -93,6 +93,9 @@ def test_dbt_builds_the_warehouse_and_finds_a_duplicate_key(
     fresh = dbt("source", "freshness")
     assert len(fresh) == len(REPORTS)
     assert set(fresh.values()) == {"pass"}
+    dbt("compile", "--vars", "affiliate_schema: raw_affiliate")
+    compiled = next(dbt.folder.glob(f"target/compiled/**/stg_affiliate__{LISTING}.sql"))
+    assert '"raw_affiliate"' in compiled.read_text()
     with duckdb.connect(str(warehouse)) as connection:
         models = "main.stg_affiliate__"
         live = f"FROM affiliate.{LISTING} WHERE _sdc_deleted_at IS NULL"

@@ -1,0 +1,191 @@
+"""Each command in README, CONTRIBUTING and docs/ is run: here, or by what `ELSEWHERE` names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from meltano_project import Meltano
+from test_command_line import config_for, sandbox, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from databases import Postgres
+
+    from tap_affiliate_reports.sandbox import Sandbox
+
+__all__ = ["sandbox", "served"]
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+BIN = Path(sys.executable).parent
+TOOLS = ("uv", "meltano", "tap-affiliate-reports", "pip", "pipx", "python", "dbt")
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(rf"`((?:{'|'.join(TOOLS)}) [^`\n]+)`")
+
+# Named in a sentence, not to be typed as it stands.
+MENTIONS = {"meltano state get"}
+# What the tests of this file do not run, and a file that has the words that do.
+ELSEWHERE = {
+    "pip install uv": (".ci/run", "pip install --quiet uv"),
+    "pytest": (".ci/run", "uv run pytest"),
+    "ruff check": (".ci/run", "uv run ruff check"),
+    "ruff format --check": (".ci/run", "uv run ruff format --check"),
+    "lint-imports": (".ci/run", "uv run lint-imports"),
+    "mypy": (".ci/run", "uv run mypy"),
+    "python docs/generate_settings.py": ("tests/test_docs.py", "generate_settings.py"),
+    "meltano install": ("tests/conftest.py", 'install("install", "extractors"'),
+    "meltano config test tap-affiliate-reports": ("tests/test_chain.py", '"config", "test"'),
+    'dbt build --select "source:affiliate+"': ("tests/test_dbt_build.py", 'dbt("build"'),
+    "dbt source freshness": ("tests/test_dbt_build.py", 'dbt("source", "freshness")'),
+    "dbt build --vars 'affiliate_schema: raw_affiliate'": ("tests/test_dbt_build.py", "--vars"),
+    # These install the package from an index.
+    "uv tool install .": ("tests/test_package.py", "tool install ."),
+    "pipx install .": ("tests/test_package.py", "pipx install ."),
+    "uv build": ("tests/test_package.py", "uv build"),
+    "uv run --isolated --no-project --with dist/*.whl tap-affiliate-reports --about": (
+        "tests/test_package.py", "--isolated --no-project --with",
+    ),
+}  # fmt: skip
+
+
+def found() -> Iterator[tuple[str, str]]:
+    """Yield the page and each command of it, without `uv run`, comments and what is left out."""
+    for page in PAGES:
+        text = page.read_text()
+        lines = [
+            line
+            for language, block in FENCE.findall(text)
+            for line in block.splitlines()
+            if language == "sh"
+        ]
+        lines += INLINE.findall(FENCE.sub("", text))
+        for line in lines:
+            # `...` stands for something of the reader's.
+            commands = [] if " ... " in line else re.sub(r"\s+# .*", "", line).split(" && ")
+            for command in commands:
+                plain = re.sub(r"\buv run (?!--)", "", command.strip())
+                yield page.name, plain.replace(" ID", " STATE")
+
+
+COMMANDS = sorted({command for _, command in found()} - MENTIONS)
+OF_THE_TAP = [one for one in COMMANDS if one.startswith("tap-affiliate-reports ")]
+OF_MELTANO = [one for one in COMMANDS if "meltano " in one and one not in ELSEWHERE]
+OF_PYTEST = [one for one in COMMANDS if one.startswith("pytest ")]
+OF_PYTHON = [one for one in COMMANDS if one.startswith("python ") and one not in ELSEWHERE]
+EXPORTS = [one for one in COMMANDS if one.startswith("export ")]
+
+
+def test_every_command_is_run() -> None:
+    run = {*OF_THE_TAP, *OF_MELTANO, *OF_PYTEST, *OF_PYTHON, *EXPORTS}
+    assert set(COMMANDS) - run == set(ELSEWHERE)
+    for name, words in ELSEWHERE.values():
+        assert words in " ".join((ROOT / name).read_text().split()), f"{name}: {words}"
+
+
+def shell(script: str, folder: Path, **environment: str) -> str:
+    """Run a line as a user types it; return what it printed."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=os.environ | environment | {"PATH": f"{BIN}:{os.environ['PATH']}"},
+        # `meltano state set` asks whether it may replace the state.
+        input="y\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+class TestTheTap:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, sandbox: Sandbox) -> Path:
+        """A folder with the files that the pages speak of."""
+        config = config_for(sandbox, reports=["mp_action_listing_fast"])
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        (tmp_path / "models" / "affiliate").mkdir(parents=True)
+        shell("tap-affiliate-reports --config config.json --discover > catalog.json", tmp_path)
+        (tmp_path / "state.json").write_text('{"bookmarks": {}}')
+        return tmp_path
+
+    @pytest.mark.kill
+    @pytest.mark.parametrize("command", OF_THE_TAP)
+    def test_a_command_ends_well(self, command: str, folder: Path) -> None:
+        without, option, rest = re.sub(r"\[.*\]", "", command), *command.partition("[")[1:]
+        shell(without, folder)
+        if option:
+            shell(without + rest.removesuffix("]"), folder)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("command", OF_PYTEST)
+def test_the_tests_that_a_page_names_exist(command: str) -> None:
+    assert re.search(r"[1-9]\d* tests? collected|\d+/\d+ tests", shell(
+        f"{command} --collect-only -q -p no:cacheprovider", ROOT
+    ))  # fmt: skip
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("command", OF_PYTHON)
+def test_a_program_of_the_repository_starts(command: str) -> None:
+    assert "usage:" in shell(f"{command.removesuffix(' --help')} --help", ROOT)
+
+
+@pytest.mark.chain
+class TestMeltano:
+    """The commands of README in their order, then the others, on one project."""
+
+    # What reads the state of a night follows it, and what replaces the state comes last.
+    ORDER = ("run demo", ":check", "run tap", "state get", ":plan", ":preview", ":dbt", "state set")
+
+    def test_all_commands_end_well_in_their_order(
+        self, meltano: Meltano, postgres_server: Postgres, tmp_path: Path, sandbox: Sandbox
+    ) -> None:
+        own = {
+            "TAP_AFFILIATE_REPORTS_START_DATE": config_for(sandbox)["start_date"],
+            "TAP_AFFILIATE_REPORTS_IMPACT_ACCOUNT_SID": sandbox.impact.account_sid,
+            "TAP_AFFILIATE_REPORTS_IMPACT_AUTH_TOKEN": sandbox.impact.auth_token,
+            "TAP_AFFILIATE_REPORTS_REPORT_FILE": str(tmp_path / "sync-report.html"),
+            "TARGET_POSTGRES_SQLALCHEMY_URL": postgres_server.sqlalchemy_url,
+        }
+        exported = dict(
+            re.findall(r"(\w+)='?([^'\s]+(?: [^'\s]+)*)'?", line.removeprefix("export "))[0]
+            for line in EXPORTS
+            if "..." not in line
+        )
+        names = {name for line in EXPORTS for name in re.findall(r"(\w+)=", line)}
+        assert set(own) <= names, "each variable of the pages is known here"
+        environment = meltano.environment | exported | own
+        environment |= {
+            "TAP_AFFILIATE_REPORTS_IMPACT_API_URL": sandbox.url,
+            "TAP_AFFILIATE_REPORTS_IMPACT_POLL_INTERVAL_SECONDS": "0.05",
+            "TAP_AFFILIATE_REPORTS__DEMO_REPORT_FILE": str(tmp_path / "demo.html"),
+            "TARGET_DUCKDB_PATH": str(tmp_path / "warehouse.duckdb"),
+        }
+
+        def place(command: str) -> int:
+            return next(number for number, part in enumerate(self.ORDER) if part in command)
+
+        done = set()
+        for command in sorted(OF_MELTANO, key=place):
+            # Meltano runs a plugin in the project's folder, which must stay as it is.
+            script = command.replace("state.json", str(tmp_path / "state.json"))
+            script = script.replace("models/affiliate", str(tmp_path / "models"))
+            script = script.replace(" STATE", " dev:tap-affiliate-reports-to-target-postgres")
+            script = script.replace("meltano run ", "meltano run --no-install ")
+            done.add((place(command), bool(shell(script, ROOT, **environment))))
+        assert {number for number, _ in done} == set(range(len(self.ORDER)))
+        assert (tmp_path / "sync-report.html").exists()
+        assert (tmp_path / "demo.html").exists()
+        assert list((tmp_path / "models").glob("*.sql"))
+        assert postgres_server.rows("mp_action_listing_fast")
