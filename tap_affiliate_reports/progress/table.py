@@ -145,7 +145,8 @@ class ProgressTable:
             yield from self._lines(found, options)
         elif self.summary:
             # Names are whole here, on two lines where there is no room.
-            yield _table(SUMMARY_HEADER, self.summary, [], overflow="fold")
+            gap = 2 if options.max_width >= WIDE else 1
+            yield _table(SUMMARY_HEADER, self.summary, [], overflow="fold", gap=gap)
         yield Text(", ".join(self._totals(found)), "bold", no_wrap=True, overflow="ellipsis")
 
     def _lines(self, found: Sequence[StreamProgress], options: ConsoleOptions) -> RenderResult:
@@ -177,8 +178,9 @@ def _table(
     rows: Sequence[Sequence[str]],
     styles: Sequence[str],
     overflow: OverflowMethod = "ellipsis",
+    gap: int = 2,
 ) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for name in header:
         # A stream's name has what room there is; everything else is whole.
         table.add_column(
