@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from tap_affiliate_reports import configuration, settings, stream_maps
 from tap_affiliate_reports.catalog import read_catalog
 from tap_affiliate_reports.clock import Clock, SystemClock
 from tap_affiliate_reports.discovery import Discovery
-from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.errors import LoaderGone, SettingsError
 from tap_affiliate_reports.messages import LineWriter, StateLineWriter
 from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.sdk import SdkTap
@@ -235,7 +236,8 @@ class TapAffiliateReports(SdkTap):
             if self.sync.has_planned:
                 self.sync.note_jobs()
                 self.message_writer.after_write = lambda: None
-                self.message_writer.write_message(StateMessage(value=self.state))
+                with suppress(LoaderGone):  # the rest of the end must follow
+                    self.message_writer.write_message(StateMessage(value=self.state))
             self.before_exit(signum)
             self.close()
             sys.stderr.flush()

@@ -278,8 +278,9 @@ class ExportFlow:
         waiting = [export for export in self._active if export.step in steps]
         retried = sum(export.step is Step.RETRYING for export in waiting)
         logger.info(
-            "waiting for %d jobs%s: %s",
+            "waiting for %d job%s%s: %s",
             len(waiting),
+            "" if len(waiting) == 1 else "s",
             f", {retried} of them retried by the service" if retried else "",
             ", ".join(f"{export} ({export.progress})" for export in waiting),
         )

@@ -169,3 +169,22 @@ class TestThePlanReadsAState:
         assert done.returncode == 1
         (line,) = json.loads(done.stdout)["errors"]
         assert "impact.reports is not set" in line
+
+
+WITH_MODULES = (
+    "-c",
+    """if True:
+    import atexit, sys
+    late = {"rich", "yaml", "openpyxl", "tap_affiliate_reports.sync_report"}
+    atexit.register(lambda: print(sorted(late & set(sys.modules)), file=sys.stderr))
+    from tap_affiliate_reports.command_line import main; main()
+    """,
+)
+
+
+def test_a_sync_in_a_pipe_imports_nothing_that_only_a_command_needs(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    done = tap.run(config_for(sandbox), how=WITH_MODULES)
+    ok(done)
+    assert done.stderr.splitlines()[-1] == "[]"
