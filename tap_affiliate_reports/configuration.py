@@ -17,6 +17,9 @@ from tap_affiliate_reports.settings.rules import (
 )
 from tap_affiliate_reports.sources import SOURCES
 
+# Settings of the framework: the parameters of a storage, the seeds of hashes.
+MAY_HOLD_SECRETS = {"batch_config", "stream_map_config"}
+
 
 def config_schema() -> dict[str, Any]:
     """Return the JSON schema of the settings: the tap's own and each network's object."""
@@ -54,8 +57,12 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> tuple[list[str],
 
 def given(config: Mapping[str, Any], *, from_environment: bool) -> list[dict[str, str]]:
     """Return where the value of each of the tap's own settings comes from."""
-    properties = config_schema()["properties"]
+    properties = {**config_schema()["properties"], **{name: {} for name in MAY_HOLD_SECRETS}}
     required = {f"{name}.{one}" for name, source in SOURCES.items() for one in source.REQUIRED}
     return origins.given(
-        config, properties, SOURCES, from_environment=from_environment, hidden=required
+        config,
+        properties,
+        SOURCES,
+        from_environment=from_environment,
+        hidden=required | MAY_HOLD_SECRETS,
     )

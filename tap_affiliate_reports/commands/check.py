@@ -9,6 +9,7 @@ from typing import Any
 
 from tap_affiliate_reports.errors import (
     Forbidden,
+    NotFound,
     RateLimited,
     SettingsError,
     TapError,
@@ -21,11 +22,13 @@ from tap_affiliate_reports.streams.rules import ReportRules
 from tap_affiliate_reports.tap import TapAffiliateReports
 
 REQUIRED = ("credentials", "reports", "metadata", "jobs")
-"""The checks without which a sync fails; the others are advice."""
+"""The checks without which a sync fails; the others are advice, unless they can't be tried."""
 FARTHEST = timedelta(minutes=5)
 SAME_CLOCK = "the service and this machine have the same time"
+CANT_BE_READ = "the account's time zone can't be read"
 NOT_TRIED = "not tried"
 PROXY = "the proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), "
+NOT_THERE = "check {source}.api_url, and that the account exists"
 UNREACHABLE = "check {proxy}the network and {source}.api_url, then try again"
 CATALOG_SELECTS = "{count} exportable; {source}.reports is not set: the catalog selects"
 NO_LIMIT = "the network has no known limit of exports"
@@ -44,11 +47,15 @@ class Check:
     detail: str
     fix: str = ""
 
+    @property
+    def is_fatal(self) -> bool:
+        """Whether a sync fails because of it."""
+        return not self.ok and (self.name in REQUIRED or self.detail.startswith(CANT_BE_READ))
+
 
 def document(tap: TapAffiliateReports) -> dict[str, Any]:
     """Return the checks of every source; `ok` is false if a required one failed."""
     checks = {source: list(_checks(source, tap.selection)) for source in tap.sources}
-    required = [one for found in checks.values() for one in found if one.name in REQUIRED]
     sources = [
         {
             "source": source.name,
@@ -57,7 +64,8 @@ def document(tap: TapAffiliateReports) -> dict[str, Any]:
         }
         for source, found in checks.items()
     ]
-    return {"ok": all(check.ok for check in required), "sources": sources}
+    is_ok = not any(check.is_fatal for found in checks.values() for check in found)
+    return {"ok": is_ok, "sources": sources}
 
 
 def masked(account: str) -> str:
@@ -98,6 +106,8 @@ def _fix(error: TapError, source: Source) -> str:
         return f"correct {names}"
     if isinstance(error, Forbidden):
         return "give the token the scope of this endpoint, or use another token"
+    if isinstance(error, NotFound):
+        return NOT_THERE.format(source=source.name)
     if isinstance(error, RateLimited):
         return "wait until the rate limit resets"
     if isinstance(error, Unavailable):
@@ -162,7 +172,8 @@ def _timezone(source: Source) -> Check:
     try:
         choice = source.zone_choice
     except TapError as error:
-        return Check("timezone", ok=False, detail=str(error), fix=_fix(error, source))
+        detail = f"{CANT_BE_READ}: {error}"
+        return Check("timezone", ok=False, detail=detail, fix=_fix(error, source))
     if not choice.doubt:
         return Check("timezone", ok=True, detail=str(choice))
     fix = f"set {source.name}.timezone to the account's IANA zone, such as America/New_York"

@@ -24,6 +24,7 @@ from tap_affiliate_reports.schema import (
     row_parser,
     unknown_columns,
 )
+from tap_affiliate_reports.settings.masking import shown
 from tap_affiliate_reports.sources.similar import similar
 from tap_affiliate_reports.sources.source import FileSpec, ReportSpec, Source
 from tap_affiliate_reports.streams.rules import ReportRules
@@ -86,7 +87,7 @@ def document(tap: TapAffiliateReports, value: str) -> dict[str, Any]:
             known.append(report.id)
     if unreachable:
         raise unreachable[0]
-    raise SettingsError(NO_REPORT % (value, similar(value, known)))
+    raise SettingsError(NO_REPORT % (shown(value), similar(value, known)))
 
 
 def _of_report(source: Source, report: ReportSpec, folder: Path) -> Preview:

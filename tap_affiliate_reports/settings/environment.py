@@ -13,6 +13,7 @@ from typing import Any
 import pendulum
 
 from tap_affiliate_reports.errors import SettingsError
+from tap_affiliate_reports.settings.masking import shown
 
 PREFIX = "TAP_AFFILIATE_REPORTS_"
 DATES = {("start_date",), ("end_date",)}
@@ -108,11 +109,12 @@ def _absolute(text: str) -> str:
 
 
 def _list_of(text: str) -> Any:
-    return (
-        json.loads(text)
-        if text.lstrip().startswith("[")
-        else [part.strip() for part in text.split(",") if part.strip()]
-    )
+    if text.lstrip().startswith("["):
+        return json.loads(text)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) > 1 and "/" in text and "://" in text:
+        raise ValueError  # a comma may be a part of a URL
+    return parts
 
 
 def _boolean(text: str) -> bool:
@@ -142,6 +144,6 @@ def _from_text(variable: str, text: str, schema: Mapping[str, Any]) -> Any:
             try:
                 return parse(text)
             except (ValueError, KeyError):
-                msg = f"{variable}: {text!r} is not of type {kind}"
+                msg = f"{variable}: {shown(text)!r} is not of type {kind}"
                 raise SettingsError(msg) from None
     return text

@@ -11,10 +11,12 @@ HIDDEN = "***"
 # By its replacement, what stands before the host of a URL: https://user:password@host, the same
 # escaped, user:password@host.
 _USERS = (
-    (re.compile(r"//[^\s\"']*@"), f"//{HIDDEN}@"),
-    (re.compile(r"//[^/\s\"']*%[^/\s\"']*"), f"//{HIDDEN}"),
-    (re.compile(r"[^\s\"'/,\[]+:(?!//)[^\s\"']*@"), f"{HIDDEN}@"),
+    (re.compile(r"//.*@"), f"//{HIDDEN}@"),
+    (re.compile(r"//[^/\s]*%[^/\s]*"), f"//{HIDDEN}"),
+    (re.compile(r"[^\s\"'/,\[]+:(?!//).*@"), f"{HIDDEN}@"),
 )
+# In a list a URL may hold anything: an entry of `reports` is a link that somebody copied.
+_URL_SIGNS = re.compile(r"://|@|%3A|%40", re.IGNORECASE)
 
 
 def without_users(text: str) -> str:
@@ -26,6 +28,15 @@ def without_users(text: str) -> str:
 
 def shown(value: Any) -> str:
     """Return the value of a setting as text."""
-    is_text = isinstance(value, str | Decimal)
-    text = str(value) if is_text else json.dumps(value, ensure_ascii=False, default=str)
-    return without_users(text)
+    if isinstance(value, str | Decimal):
+        return without_users(str(value))
+    return json.dumps(without_urls(value), ensure_ascii=False, default=str)
+
+
+def without_urls(value: Any) -> Any:
+    """Return a list or an object with each text in it masked that may be a URL."""
+    if isinstance(value, list):
+        return [without_urls(one) for one in value]
+    if isinstance(value, dict):
+        return {without_urls(key): without_urls(one) for key, one in value.items()}
+    return HIDDEN if isinstance(value, str) and _URL_SIGNS.search(value) else value

@@ -47,11 +47,11 @@ def _values(
 ) -> Iterator[tuple[tuple[str, ...], Any, Mapping[str, Any]]]:
     """Yield the path, the given value and the schema of each setting, unknown ones too."""
     for name in (*properties, *(name for name in known if name not in properties)):
-        schema, value = properties.get(name, {}), known.get(name)
+        # What is misspelt may hold what a secret setting should.
+        schema, value = properties.get(name, {"secret": True}), known.get(name)
         if name not in sources:
             yield (name,), value, schema
         elif isinstance(value, Mapping):
             own = schema["properties"]
             for key in (*own, *(key for key in value if key not in own)):
-                # What is misspelt may hold what a secret setting should.
                 yield (name, key), value.get(key), own.get(key, {"secret": True})

@@ -16,7 +16,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_wit
 
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.sdk import BaseBatchFileEncoding, BatchConfig, StorageTarget
-from tap_affiliate_reports.settings.masking import without_users
+from tap_affiliate_reports.settings.masking import shown, without_urls
 from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.settings.values import parse_day, parse_reload, parse_zone
 
@@ -80,7 +80,7 @@ def source_errors(own: Mapping[str, Any], required: Collection[str]) -> Iterator
         yield str(error)
     url = own["api_url"]
     if url != SANDBOX and not _is_url(url):
-        yield f"api_url: {url!r} is neither an http(s) URL nor the word {SANDBOX}"
+        yield f"api_url: {shown(url)!r} is neither an http(s) URL nor the word {SANDBOX}"
     for name in required:
         if not _may_be_sent(own.get(name)):
             yield f"{name}: has a character that no header can carry"
@@ -110,7 +110,7 @@ def _batch_errors(batch: Any) -> Iterator[str]:
     if not root:
         yield "batch_config.storage.root: is required"
     elif not isinstance(root, str) or not _is_root(root):
-        yield f"batch_config.storage.root: {root!r} is neither a path nor a URL (file:///...)"
+        yield f"batch_config.storage.root: {shown(root)!r} is neither a path nor a URL (file:///...)"
     if not isinstance(parts["storage"].get("params", {}), Mapping):
         yield "batch_config.storage.params: is not an object"
     size = batch.get("batch_size")
@@ -149,12 +149,15 @@ def _line(error: Any, sources: Collection[str]) -> str:
     if error.validator == "additionalProperties":
         unknown = [key for key in error.instance if key not in error.schema.get("properties", {})]
         return "; ".join(f"{name}.{key}: is not a setting" for key in unknown)
-    shown = without_users(repr(error.instance))
+    text = repr(without_urls(error.instance))
     if error.validator == "enum":
-        return f"{name}: {shown} is not one of {', '.join(error.validator_value)}"
+        return f"{name}: {text} is not one of {', '.join(error.validator_value)}"
     is_hidden = error.schema.get("secret") or name in sources
-    value = "" if is_hidden else f"{shown} "
+    value = "" if is_hidden else f"{text} "
     if error.validator == "type":
-        allowed = [kind for kind in error.validator_value if kind != "null"]
+        kinds = error.validator_value
+        allowed = [
+            kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"
+        ]
         return f"{name}: {value}is not of type {' or '.join(allowed)}"
     return f"{name}: {value}is refused: {error.validator} {error.validator_value}"

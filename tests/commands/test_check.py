@@ -14,7 +14,7 @@ from hienergy_instal import config_of
 from tap_affiliate_reports import configuration
 from tap_affiliate_reports.commands import check, text
 from tap_affiliate_reports.errors import SettingsError
-from tap_affiliate_reports.sandbox import Sandbox
+from tap_affiliate_reports.sandbox import Sandbox, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -167,6 +167,21 @@ class TestWhatIsWrong:
         assert detail in checks["timezone"]["detail"]
         assert checks["timezone"]["fix"].startswith("set impact.timezone to the account's IANA")
 
+    @pytest.mark.parametrize("code", [401, 400])
+    def test_a_zone_that_can_t_be_read_fails_as_in_a_sync(
+        self, code: int, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        sandbox.faults.add("CompanyInformation", status(code), times=None)
+        is_ok, checks = checked(config_for(sandbox, reports=[BY_DAY]), clock)
+        assert (is_ok, failed(checks)) == (False, {"timezone"})
+        assert f"HTTP {code}" in checks["timezone"]["detail"]
+
+    def test_an_account_that_does_not_exist(self, sandbox: Sandbox, clock: FakeClock) -> None:
+        sandbox.faults.add("GET .*/Reports$", status(404), times=None)
+        is_ok, checks = checked(config_for(sandbox, reports=[BY_DAY]), clock)
+        assert not is_ok
+        assert checks["credentials"]["fix"].startswith("check impact.api_url")
+
     def test_a_misspelt_report(self, sandbox: Sandbox, clock: FakeClock) -> None:
         is_ok, checks = checked(config_for(sandbox, reports=["partner_performance_by_dya"]), clock)
         assert (is_ok, failed(checks)) == (False, {"reports", "metadata"})
@@ -247,7 +262,23 @@ class TestTheSettings:
         )
         assert "s3cret" not in str(found)
         assert found["impact.auth_tokne"][0] == "***"
-        assert found["impact.reports"][0].startswith('["https://***@api.example')
+        assert found["impact.reports"][0] == '["***"]'
+        assert found["impact.api_url"][0].startswith("https://***@api.example")
+
+    def test_no_secret_that_stands_where_it_does_not_belong(self) -> None:
+        found = settings_of(
+            {
+                "auth_token": "s3cret",
+                "impcat": {"auth_token": "s3cret"},
+                "impact": {"window": "day"},
+                "batch_config": {"storage": {"params": {"secret": "s3cret"}}},
+                "stream_map_config": {"hash_seed": "s3cret"},
+            }
+        )
+        assert "s3cret" not in str(found)
+        assert {name for name, (value, _) in found.items() if value == "***"} == {
+            "auth_token", "impcat", "batch_config", "stream_map_config",
+        }  # fmt: skip
 
     def test_a_variable_that_can_t_be_read_is_an_error(
         self, monkeypatch: pytest.MonkeyPatch
