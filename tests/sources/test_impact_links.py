@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_affiliate_reports import configuration
+from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.sandbox import Sandbox
+from tap_affiliate_reports.settings import complete
 from tap_affiliate_reports.settings.masking import without_users
+from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.impact.links import Link, check, is_link, read_link, resolved
 
 if TYPE_CHECKING:
@@ -101,6 +104,41 @@ def test_an_id_is_no_link(report: str) -> None:
     assert not list(check([report]))
 
 
+class TestWhatStandsAroundALink:
+    def test_the_signs_of_a_page_s_source(self) -> None:
+        assert read_link(SEEN.replace("&", "&amp;")) == read_link(SEEN)
+        assert read_link(f"  {SEEN}\n") == read_link(SEEN)
+
+    @pytest.mark.parametrize("entry", [f'"{SEEN}"', f"<{SEEN}>", f"'{SEEN}'", f"curl {SEEN}"])
+    def test_a_link_that_is_not_alone_is_refused(self, entry: str) -> None:
+        (line,) = check(["other", entry])
+        assert line.startswith("reports: entry 2 is a link with quotes, brackets or blanks")
+
+    def test_a_program_in_it_is_refused_beside_program_ids(self) -> None:
+        link = f"{BASE}/sales?SUBAID=10211"
+        assert not list(check([link]))
+        assert not list(check([f"{BASE}/sales?SUBAID="], has_programs=True))
+        (line,) = check([link], has_programs=True)
+        assert "program_ids" in line
+
+    def test_what_only_compares_is_dropped(self) -> None:
+        link = read_link(f"{BASE}/sales?compareEnabled=true&compareStartDate=2026-01-01&A=1")
+        assert link == Link("sales", {"A": ["1"]})
+
+
+@pytest.mark.parametrize("text", [SEEN, f"{SEEN},other", f'["{SEEN}", "other"]'])
+def test_links_in_a_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAP_AFFILIATE_REPORTS_IMPACT_REPORTS", text)
+    properties = configuration.config_schema()["properties"]
+    if text.endswith("other"):
+        # A comma may be a part of the link.
+        with pytest.raises(SettingsError, match="is not of type array"):
+            complete({}, properties, SOURCES, from_environment=True)
+        return
+    found = complete({}, properties, SOURCES, from_environment=True)["impact"]["reports"]
+    assert found == (json.loads(text) if text.startswith("[") else [SEEN])
+
+
 class TestTheSettings:
     def test_the_filters_become_those_of_the_report(self) -> None:
         settings = resolved({"reports": ["other", SEEN]})
@@ -140,6 +178,11 @@ WITH_USER = [
     f"https://{SID}:{quote(PASSWORD, safe='')}@api.impact.com/Mediapartners/x/Reports/sales",
     f"{SID}:p4ssword@api.impact.com/Mediapartners/{SID}/Reports/sales.json",
     "https://p4ss@api.impact.com/Mediapartners/x/Reports/sales.json",
+    "p4ss@api.impact.com/Mediapartners/x/Reports/sales.json",
+    "https://u:p4ss%40api.impact.com/Mediapartners/x/Reports/sales.json",
+    quote(f"https://u:p4ss@api.impact.com/Mediapartners/{SID}/Reports/sales", safe=""),
+    "https://u:p4 ss'\"@api.impact.com/Mediapartners/x/Reports/sales",
+    "https://api.impact.com/Mediapartners/x/Reports/sales?AuthToken=p4ss",
 ]
 
 
@@ -163,6 +206,27 @@ class TestAUserInALink:
         errors, _ = configuration.check(
             {"start_date": "2026-01-01", "impact": own}, configuration.config_schema()
         )
+        assert errors
+        assert "p4ss" not in str(errors)
+
+    @pytest.mark.parametrize("link", WITH_USER[:4])
+    def test_not_in_a_variable_that_is_no_list(
+        self, link: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TAP_AFFILIATE_REPORTS_IMPACT_REPORTS", f'["{link}"')
+        properties = configuration.config_schema()["properties"]
+        with pytest.raises(SettingsError) as error:
+            complete({}, properties, SOURCES, from_environment=True)
+        assert "p4ss" not in str(error.value)
+
+    @pytest.mark.parametrize("url", ["ftp://u:p4ss@h", "http://u:p4ss+of/this@host"])
+    def test_not_in_an_error_about_a_url(self, url: str) -> None:
+        config = {
+            "start_date": "2026-01-01",
+            "impact": {"account_sid": "IRx", "auth_token": "t", "api_url": url},
+            "batch_config": {"encoding": {}, "storage": {"root": f"{url}?x"}},
+        }
+        errors, _ = configuration.check(config, configuration.config_schema())
         assert errors
         assert "p4ss" not in str(errors)
 

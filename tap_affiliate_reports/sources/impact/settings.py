@@ -105,7 +105,8 @@ REQUIRED = ("account_sid", "auth_token")
 
 def check(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the links that are refused, and what would make a key null, empty or ambiguous."""
-    yield from links.check(settings.get("reports") or [])
+    has_programs = bool(settings.get("program_ids"))
+    yield from links.check(settings.get("reports") or [], has_programs=has_programs)
     for number, report in enumerate(settings.get("report_options") or {}, 1):
         if links.is_link(report):
             yield KEY_IS_LINK % number
