@@ -12,12 +12,13 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import Self, override
 
 from tap_affiliate_reports import configuration
 from tap_affiliate_reports.catalog import read_catalog_file
 from tap_affiliate_reports.clock import SystemClock
-from tap_affiliate_reports.commands import check, dbt, plan, preview
+from tap_affiliate_reports.commands import check, dbt, options, plan, preview
 from tap_affiliate_reports.errors import LoaderGone, SettingsError, TapError
 from tap_affiliate_reports.log_lines import LogLines
 from tap_affiliate_reports.progress import is_watched
@@ -37,8 +38,7 @@ NOTHING_FOUND: dict[str, dict[str, Any]] = {
     "check": {"sources": [], "settings": []},
     "plan": {"sources": []},
 }
-JSON, TEXT = "json", "text"
-ONE_COMMAND = "use one of %s at a time"
+JSON_ALONE = "--json needs a command: --check, --plan, --preview or --dbt"
 
 # By the name of its option, what returns a command's document from a tap and the option's value.
 COMMANDS: dict[str, Callable[[TapAffiliateReports, str], dict[str, Any]]] = {
@@ -52,28 +52,20 @@ COMMANDS: dict[str, Callable[[TapAffiliateReports, str], dict[str, Any]]] = {
 NO_DISCOVERY = {"check", "preview"}
 
 
-def _form(name: str, text: str) -> click.Option:
-    """Return an option that may have the form of its output as value: `--check=json`."""
-    return click.Option(
-        [f"--{name}"], type=click.Choice([TEXT, JSON]), is_flag=False, flag_value=TEXT, help=text
-    )
+class _UnreadableConfig(ConfigInput):
+    """A configuration that can't be read; a command reports it in its own form."""
 
+    def __init__(self, line: str) -> None:
+        self._line = line
+        super().__init__()
 
-OPTIONS = (
-    _form("check", "Try what a sync needs, and print what to do. Requests no export."),
-    _form("plan", "Print what a sync would load and what it would cost. Requests no export."),
-    click.Option(
-        ["--preview"], metavar="REPORT", help="Print a report's columns and a few of its rows."
-    ),
-    click.Option(
-        ["--dbt"],
-        metavar="[DIR]",
-        is_flag=False,
-        flag_value="",
-        help="Print dbt sources of the selected streams, or write them and models into a folder.",
-    ),
-    click.Option(["--json", "as_json"], is_flag=True, help="Print a command's result as JSON."),
-)
+    @property
+    def config(self) -> dict[str, Any]:
+        raise SettingsError(self._line)
+
+    @config.setter
+    def config(self, config: dict[str, Any]) -> None:
+        """Ignore the empty configuration of the constructor."""
 
 
 class CommandLine(TapAffiliateReports):
@@ -85,7 +77,7 @@ class CommandLine(TapAffiliateReports):
     @override
     def get_singer_command(cls) -> click.Command:
         command = super().get_singer_command()
-        command.params.extend(OPTIONS)
+        command.params.extend(options.OPTIONS)
         return command
 
     @classmethod
@@ -96,8 +88,21 @@ class CommandLine(TapAffiliateReports):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError) as error:
-            msg = f"--config: not a readable JSON object: {error}"
-            raise SettingsError(msg) from None
+            return _UnreadableConfig(f"--config: not a readable JSON object: {error}")
+
+    @classmethod
+    @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        if value:
+            options.refuse_several(options.with_commands("discover", ctx))
+        super().cb_discover(ctx, param, value)
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        if value != CliTestOptionValue.Disabled.value:
+            options.refuse_several(options.with_commands("test", ctx))
+        super().cb_test(ctx, param, value)
 
     @classmethod
     @override
@@ -112,14 +117,16 @@ class CommandLine(TapAffiliateReports):
         as_json: bool = False,
         **commands: str | None,
     ) -> None:
+        chosen = {name: value for name, value in commands.items() if value is not None}
+        options.refuse_several([*chosen, *(["about"] if about else [])])
+        if as_json and not chosen:
+            raise SettingsError(JSON_ALONE)
         super(Tap, cls).invoke(about=about, about_format=about_format)
         config = config or ConfigInput()
-        chosen = [(name, value) for name, value in commands.items() if value is not None]
-        if len(chosen) > 1:
-            raise SettingsError(ONE_COMMAND % " and ".join(f"--{name}" for name, _ in chosen))
-        for name, value in chosen:
-            document = cls._run_command(name, value or "", config, state, catalog)
-            _print(name, document, as_json=as_json or value == JSON)
+        for name, value in chosen.items():
+            is_json = value == options.JSON and name in options.HAS_FORMS
+            document = cls._run_command(name, "" if is_json else value, config, state, catalog)
+            _print(name, document, as_json=as_json or is_json)
             sys.exit(0 if document["ok"] else 1)
         cls.print_version(print_fn=cls.logger.info)
         with cls._report_file(config) as report:
@@ -187,14 +194,14 @@ class CommandLine(TapAffiliateReports):
         config: ConfigInput,
         state: IO[str] | None,
         catalog: IO[str] | None,
-        **options: Any,
+        **more: Any,
     ) -> Self:
         return cls(
             config=config.config,
             parse_env_config=config.parse_env,
             state=read_state_file(state),
             catalog=read_catalog_file(catalog),
-            **options,
+            **more,
         )
 
     @classmethod

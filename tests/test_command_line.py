@@ -30,7 +30,8 @@ TAP = ("-m", "tap_affiliate_reports")
 IMPATIENT = (
     "-c",
     """if True:
-    import tap_affiliate_reports.http.backoff as p; p.BACKOFF_BASE = 0
+    from importlib import import_module
+    import_module("tap_affiliate_reports.http.backoff").BACKOFF_BASE = 0
     from tap_affiliate_reports.command_line import main; main()
     """,
 )

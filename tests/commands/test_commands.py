@@ -120,6 +120,40 @@ def test_two_commands_at_once_are_refused(tap: Tap, sandbox: Sandbox) -> None:
     assert "--check and --plan" in line
 
 
+@pytest.mark.parametrize("other", ["--test", "--discover", "--about"])
+def test_a_command_beside_another_kind_of_run_is_refused(
+    other: str, tap: Tap, sandbox: Sandbox
+) -> None:
+    sandbox.requests.clear()
+    (line,) = refused(tap.run(config_for(sandbox), other, "--check=json"))
+    assert f"--check and {other}" in line
+    assert not sandbox.requests
+
+
+def test_json_alone_is_no_sync(tap: Tap, sandbox: Sandbox) -> None:
+    sandbox.requests.clear()
+    (line,) = refused(tap.run(config_for(sandbox), "--json"))
+    assert "--json needs a command" in line
+    assert not sandbox.requests
+
+
+def test_dbt_prints_an_object_too(tap: Tap, sandbox: Sandbox) -> None:
+    printed = ok(tap.run(config_for(sandbox), "--dbt=json"))
+    assert "unique" in json.loads(printed)["sources"]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", ""])
+@pytest.mark.parametrize("command", EVERY)
+def test_an_unreadable_configuration_is_one_object_too(
+    command: str, content: str, tap: Tap
+) -> None:
+    config = tap.file("config.json", content)
+    done = tap.run(None, "--config", config, command, "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["ok"]) == (1, False)
+    assert "--config: not a readable JSON object" in document["errors"][0]
+
+
 class TestThePlanReadsAState:
     @pytest.mark.parametrize("form", ["object", "message", "stored", "lines"])
     def test_in_the_form_that_is_at_hand(self, form: str, tap: Tap, sandbox: Sandbox) -> None:
