@@ -146,7 +146,7 @@ class TestMeltano:
     """The commands of README in their order, then the others, on one project."""
 
     # What reads the state of a night follows it, and what replaces the state comes last.
-    ORDER = ("run demo", ":check", "run tap", "state get", ":plan", ":preview", ":dbt", "state set")
+    ORDER = ("run demo", "check", "run tap", "state get", "plan", ":preview", ":dbt", "state set")
 
     def test_all_commands_end_well_in_their_order(
         self, meltano: Meltano, postgres_server: Postgres, tmp_path: Path, sandbox: Sandbox
@@ -184,6 +184,11 @@ class TestMeltano:
             script = script.replace(" STATE", " dev:tap-affiliate-reports-to-target-postgres")
             script = script.replace("meltano run ", "meltano run --no-install ")
             done.add((place(command), bool(shell(script, ROOT, **environment))))
+        misspelt = environment | {
+            "TAP_AFFILIATE_REPORTS_IMPACT_REPORTS": '["mp_action_listing_fats"]'
+        }
+        checked = shell("meltano invoke tap-affiliate-reports --check || true", ROOT, **misspelt)
+        assert "similar ids: mp_action_listing_fast" in " ".join(checked.split())
         assert {number for number, _ in done} == set(range(len(self.ORDER)))
         assert (tmp_path / "sync-report.html").exists()
         assert (tmp_path / "demo.html").exists()

@@ -267,6 +267,21 @@ class TestTheText:
             "impact spends 1 of the 8 exports needed (at most 1 a run): 8 runs for all"
         )
 
+    @pytest.mark.parametrize("name", ["[/a]", "[red]", "[link=x]"])
+    def test_no_name_is_taken_for_markup(
+        self, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        window = {"start": "2026-10-01", "end": "2026-10-31", "program": name, "why": name}
+        stream = {"stream": name, "complete_until": None, "new": [window], "refresh": []}
+        numbers = {"unchanged": 0, "exports": 1, "replays": 0}
+        source = {
+            "source": "impact", "exports_needed": 1, "exports_allowed": 90, "nights": 1,
+            "streams": [stream | numbers],
+        }  # fmt: skip
+        lines = self.lines({"sources": [source], "errors": [name]}, capsys)
+        assert lines[-3].strip() == f"2026-10-01..2026-10-31 of program {name}    {name}"
+        assert lines[-1] == f"error: {name}"
+
     def test_windows_of_one_reason_are_one_line(
         self, world: World, capsys: pytest.CaptureFixture[str]
     ) -> None:

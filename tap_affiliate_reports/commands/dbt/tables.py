@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.mapper import RemoveRecordTransform
 
+from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.streams import AffiliateStream, ReportStream
 
 if TYPE_CHECKING:
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 DELETED_AT = "_sdc_deleted_at"
 REFRESHED_AT = "_refreshed_at"
+
+
+SAME_NAME = (
+    "--dbt: the tables %s and %s would have one model. Deselect one, or rename it by its map"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,11 @@ def tables(tap: TapAffiliateReports) -> list[Table]:
         if isinstance(stream, AffiliateStream) and stream.selected
         for table in _tables_of(stream)
     ]
-    return sorted(found, key=lambda table: table.name)
+    found.sort(key=lambda table: table.name)
+    for first, second in combinations(found, 2):
+        if first.slug == second.slug:
+            raise SettingsError(SAME_NAME % (first.name, second.name))
+    return found
 
 
 def _tables_of(stream: AffiliateStream) -> Iterator[Table]:

@@ -25,7 +25,8 @@ FILES = {"dbt"}
 
 def show(name: str, document: Mapping[str, Any]) -> None:
     """Print a command's document on stdout."""
-    console = Console(highlight=False)
+    # Names of reports and of programs may have any signs.
+    console = Console(highlight=False, markup=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     with console.capture() as captured:
         if name in SHOWN:
