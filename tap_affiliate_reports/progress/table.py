@@ -80,17 +80,24 @@ class StreamProgress:
 
 def stream_progress(stream: TableStream, *, failed: bool) -> StreamProgress:
     """Return how far a stream is, at this moment."""
-    # The sync goes on in another thread, so each list is copied before it is read.
+    # The sync goes on in another thread, so what changes is read once.
     exports, totals = list(stream.exports), stream.totals
-    in_hand = [export for export in exports if export.step not in NOT_IN_HAND]
     steps = [export.step for export in exports]
+    in_hand = [
+        (export, step)
+        for export, step in zip(exports, steps, strict=True)
+        if step not in NOT_IN_HAND
+    ]
     left = len(exports) - totals.loaded
     window = ""
     if failed or (Step.FAILED in steps and not in_hand):
         phase, state = Phase.FAILED, "failed"
     elif in_hand:
-        phase, window = Phase.ACTIVE, in_hand[0].order.window
-        state = _state(in_hand[0], totals.rows_of_file)
+        # Programs take turns, so the window that is being written need not be the first.
+        written = (one for one in in_hand if one[0].rows_began is not None)
+        export, step = next(written, in_hand[0])
+        phase, window = Phase.ACTIVE, export.order.window
+        state = _state(export, step, totals.rows_of_file)
         state += f" +{len(in_hand) - 1}" if len(in_hand) > 1 else ""
     elif Step.QUEUED in steps:
         phase, state = Phase.QUEUED, "queued"
@@ -111,17 +118,17 @@ def stream_progress(stream: TableStream, *, failed: bool) -> StreamProgress:
     )
 
 
-def _state(export: Export, rows_of_file: int | None) -> str:
+def _state(export: Export, step: Step, rows_of_file: int | None) -> str:
     """Return the state of a window in hand; `rows_of_file` is that of its stream."""
     job, result = export.job, export.result
-    if export.step is Step.RUNNING:
+    if step is Step.RUNNING:
         if job is None or not job.percent:
             return job.word.lower() if job and job.word else "running"
         return f"running {job.percent} %"
-    if export.step is Step.READY and result is not None and rows_of_file is not None:
+    if step is Step.READY and result is not None and rows_of_file is not None:
         percent = 100 * rows_of_file // max(1, result.summary.rows)
         return f"loading {percent} %"
-    return UNDER_WAY[export.step]
+    return UNDER_WAY[step]
 
 
 class ProgressTable:

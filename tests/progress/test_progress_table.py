@@ -108,6 +108,33 @@ def test_a_file_that_is_read_has_its_percentage(rows: int, of: int, percent: int
     assert (shown.state, shown.rows) == (f"loading {percent} %", 100 + rows)
 
 
+def test_the_window_that_is_being_written_is_shown_before_one_that_waits() -> None:
+    waiting = export(Step.READY, MONTHS[1], result=result(1000))
+    written = export(Step.READY, MONTHS[0], result=result(10), rows_began=1.0)
+    stream: Any = Stream("sales", [waiting, written], rows_of_file=5)
+    shown = stream_progress(stream, failed=False)
+    assert (shown.window, shown.state) == (MONTHS[0], "loading 50 % +1")
+
+
+class Moving:
+    """A step that the sync's thread changes between two looks at it."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = iter(steps)
+
+    def __get__(self, instance: object, owner: object) -> Step:
+        return next(self.steps, Step.DONE)
+
+
+@pytest.mark.parametrize("step", [Step.RUNNING, Step.DOWNLOADING, Step.READY])
+def test_a_step_that_changes_at_the_moment_it_is_read_is_no_error(step: Step) -> None:
+    moving = SimpleNamespace(**vars(export(step)), needs_export=False)
+    kind = type("MovingExport", (SimpleNamespace,), {"step": Moving(step)})
+    del moving.step
+    stream: Any = Stream("sales", [kind(**vars(moving))])
+    assert stream_progress(stream, failed=False).window == MONTHS[0]
+
+
 def test_a_stream_that_failed_has_nothing_more_to_spend() -> None:
     stream: Any = Stream("sales", [export(Step.DONE), export(Step.QUEUED)])
     shown = stream_progress(stream, failed=True)
