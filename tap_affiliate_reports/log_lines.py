@@ -18,16 +18,23 @@ class LogLines(logging.Handler):
     @property
     def warnings(self) -> list[str]:
         """The WARNING lines."""
-        return [line for level, line in self._kept if level < logging.ERROR]
+        return [line for level, line in self._lines() if level < logging.ERROR]
 
     @property
     def errors(self) -> list[str]:
         """The ERROR lines."""
-        return [line for level, line in self._kept if level >= logging.ERROR]
+        return [line for level, line in self._lines() if level >= logging.ERROR]
+
+    def _lines(self) -> list[tuple[int, str]]:
+        # Other threads may log meanwhile.
+        return list(self._kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
-        self._kept[record.levelno, record.getMessage()] = None
+        try:
+            self._kept[record.levelno, record.getMessage()] = None
+        except Exception:  # a library's line with wrong arguments must not end the sync
+            self.handleError(record)
 
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self)
