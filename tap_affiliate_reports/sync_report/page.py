@@ -63,8 +63,8 @@ def page(facts: SyncFacts) -> bytes:
 def headline(facts: SyncFacts) -> str:
     """Return in a few words how the sync ended."""
     failed = {problem.stream for problem in facts.problems if problem.is_failure}
-    # A network that failed stands for its streams.
-    failed -= {network.name for network in facts.networks}
+    # A network that failed stands for its streams, unless none of them is known.
+    failed -= {stream.network for stream in facts.streams if stream.has_failed}
     failed |= {stream.name for stream in facts.streams if stream.has_failed}
     if facts.outcome is Outcome.STOPPED:
         return "The sync was stopped"

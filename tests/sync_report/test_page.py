@@ -155,6 +155,15 @@ class TestMuch:
             ),
             "2 streams failed, the others are done",
         ),
+        (
+            facts_of(
+                sales(programs=[]),
+                networks=[IMPACT, NetworkFacts("instal")],
+                outcome=Outcome.FAILED,
+                problems=[Problem("instal", "instal: refused")],
+            ),
+            "1 stream failed, the others are done",
+        ),
     ],
 )
 def test_the_headline_says_how_it_ended(facts: SyncFacts, headline: str) -> None:
