@@ -130,14 +130,15 @@ class CommandLine(TapAffiliateReports):
             sys.exit(0 if document["ok"] else 1)
         cls.print_version(print_fn=cls.logger.info)
         with cls._report_file(config) as report:
+            # A signal may come while the streams are discovered.
+            more = {} if report is None else {"before_exit": report.stopped}
             try:
-                tap = cls._build(config, state, catalog)
+                tap = cls._build(config, state, catalog, **more)
             except ConfigValidationError as error:
                 # The SDK would add a line of its own.
                 raise SettingsError("; ".join(error.errors)) from None
             if report is not None:
                 report.follow(tap.run, tap.sync)
-                tap.before_exit = report.stopped
             # An error that concerns all streams is raised before the first message.
             tap.plan()
             with tap.progress():
@@ -146,7 +147,7 @@ class CommandLine(TapAffiliateReports):
 
     @classmethod
     def _report_file(cls, config: ConfigInput) -> AbstractContextManager[ReportFile | None]:
-        """Return what writes the sync report; every end of a sync but a signal leaves it.
+        """Return the context in which the sync runs; at its end it writes the sync report.
 
         The setting is read before all others are checked, so that an error in these is reported.
         """

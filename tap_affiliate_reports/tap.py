@@ -68,12 +68,13 @@ class TapAffiliateReports(SdkTap):
         parse_env_config: bool = False,
         catalog: Any = None,
         clock: Clock | None = None,
+        before_exit: Callable[[int], None] = lambda signum: None,  # noqa: ARG005
         **options: Any,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._sandbox: Sandbox | None = None
         # Called with the signal that ends the sync, once its STATE is written.
-        self.before_exit: Callable[[int], None] = lambda signum: None  # noqa: ARG005
+        self.before_exit = before_exit
         self.append_builtin_config(self.config_jsonschema)
         completed = settings.complete(
             config or {},

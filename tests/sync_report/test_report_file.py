@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -139,6 +140,23 @@ class TestEnds:
         assert "The sync was stopped by signal 15. Run again" in text
         assert "1 window: 1 missing" in text
         assert "impact: 1 of at most 90" in text
+
+    def test_a_signal_while_the_reports_are_listed(
+        self, sandbox: Sandbox, tmp_path: Path, path: Path
+    ) -> None:
+        config = tmp_path / "config.json"
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            config.write_text(json.dumps(settings_for(sandbox, path, api_url=address)))
+            command = [sys.executable, "-m", "tap_affiliate_reports", f"--config={config}"]
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL) as tap:
+                silent.settimeout(60)
+                connection, _ = silent.accept()
+                tap.terminate()
+                tap.wait(60)
+                connection.close()
+            assert tap.returncode == 128 + signal.SIGTERM
+        assert "The sync was stopped by signal 15. Run again" in shown(path)
 
 
 class TestFile:
