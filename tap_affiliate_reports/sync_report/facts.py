@@ -26,8 +26,8 @@ class WindowState(Enum):
     FAILED: this sync tried to load it, and its job, its file or its rows were in error. MISSING:
     some of its requested days are not loaded, because this sync did not get to it or was stopped.
     OPEN: all of its requested days are loaded, but its calendar slot goes on, its last day was not
-    over when the file was made, or it is due to be loaded again. COMPLETE: its whole slot is
-    loaded, and nothing is due.
+    over when the file was made, or it is due to be loaded again. COMPLETE: all of its
+    requested days up to the end of its slot are loaded, and nothing is due.
     """
 
     FAILED = "failed"
@@ -73,8 +73,9 @@ class FileFacts:
 class StreamFacts:
     """What became of one stream.
 
-    The counts are of this sync; `loaded` counts windows or files, as `unit` says, "" for a list.
-    `waiting` is how many finished exports can't be loaded yet.
+    The counts are of this sync; `loaded` counts windows or files, as `unit` says, "" for a list,
+    and `left` those that were planned and not loaded, refreshes included. `waiting` is how many
+    finished exports can't be loaded yet.
     """
 
     name: str
@@ -82,6 +83,7 @@ class StreamFacts:
     unit: str
     rows: int = 0
     loaded: int = 0
+    left: int = 0
     unchanged: int = 0
     vanished: int = 0
     unparsed: int = 0
@@ -105,9 +107,7 @@ class StreamFacts:
     @property
     def is_done(self) -> bool:
         """Whether the stream has all that this sync was to load."""
-        return not (
-            self.has_failed or self.count(WindowState.MISSING) or self.count(WindowState.FAILED)
-        )
+        return not (self.has_failed or self.left)
 
 
 class Phase(Enum):

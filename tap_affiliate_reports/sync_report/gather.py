@@ -77,7 +77,7 @@ def gather(
         ended=ended[0],
         outcome=Outcome.STOPPED if signum is not None else _outcome(selected, found),
         streams=tuple(_streams(run, selected)) if run else (),
-        jobs=tuple(_jobs(selected, began[1], ended[1])),
+        jobs=tuple(_jobs(run, selected, began[1], ended[1])) if run else (),
         networks=tuple(_networks(run)) if run else (),
         problems=tuple(found),
         warnings=tuple(lines.warnings),
@@ -116,6 +116,7 @@ def _table(run: Run, stream: TableStream) -> StreamFacts:
         unit=stream.UNIT,
         rows=totals.rows,
         loaded=totals.loaded,
+        left=len(stream.exports) - totals.loaded,
         unchanged=totals.unchanged,
         vanished=totals.vanished,
         unparsed=totals.unparsed,
@@ -135,9 +136,7 @@ def _table(run: Run, stream: TableStream) -> StreamFacts:
 def _is_quota(stream: AffiliateStream | None, error: TapError | None) -> bool:
     """Return whether a stream is reported as failed for the spent quota alone."""
     return (
-        isinstance(stream, TableStream)
-        and error is not None
-        and str(error) == (stream.quota_line())
+        isinstance(stream, TableStream) and error is not None and str(error) == stream.quota_line()
     )
 
 
@@ -152,7 +151,9 @@ def _file(export: Export, stream_failed: bool) -> FileFacts:
 # Exports
 
 
-def _jobs(streams: Sequence[AffiliateStream], began: float, ended: float) -> Iterator[JobFacts]:
+def _jobs(
+    run: Run, streams: Sequence[AffiliateStream], began: float, ended: float
+) -> Iterator[JobFacts]:
     """Yield the exports that left the queue, between two moments of the monotonic clock."""
     for stream in streams:
         for export in stream.exports if isinstance(stream, TableStream) else ():
@@ -162,7 +163,8 @@ def _jobs(streams: Sequence[AffiliateStream], began: float, ended: float) -> Ite
             ]
             if any(span.phase is not Phase.QUEUED for span in spans):
                 job = export.job.id if export.job else ""
-                yield JobFacts(stream.name, export.order.window, job, spans, _result(export))
+                result = _result(export, stream_failed=stream.name in run.failures)
+                yield JobFacts(stream.name, export.order.window, job, spans, result)
 
 
 def _moments(export: Export, ended: float) -> Iterator[tuple[Phase, float]]:
@@ -182,12 +184,12 @@ def _moments(export: Export, ended: float) -> Iterator[tuple[Phase, float]]:
     yield phase, end
 
 
-def _result(export: Export) -> str:
+def _result(export: Export, *, stream_failed: bool) -> str:
     if export.rows_ended is not None:
         return "loaded"
-    if export.skip_reason:
-        return f"not loaded: {export.skip_reason}"
-    return "failed" if export.error is not None else "not loaded"
+    if has_failed(export, stream_failed=stream_failed):
+        return "failed"
+    return f"not loaded: {export.skip_reason}" if export.skip_reason else "not loaded"
 
 
 def _networks(run: Run) -> Iterator[NetworkFacts]:

@@ -77,6 +77,8 @@ def headline(facts: SyncFacts) -> str:
         return f"{names} failed, the others are done" if is_done else f"{names} failed"
     if facts.outcome is Outcome.INCOMPLETE:
         return "The export quota stopped this sync early"
+    if not all(stream.is_done for stream in facts.streams):
+        return "The sync finished, but some windows could not be refreshed"
     return "Everything that is due is loaded" if facts.streams else "Nothing was to be loaded"
 
 

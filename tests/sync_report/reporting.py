@@ -100,6 +100,7 @@ def sales(name: str = "sales", **more: Any) -> StreamFacts:
         "unit": "windows",
         "rows": 600,
         "loaded": 1,
+        "left": 2,
         "exports": 2,
         "bookmark": "2026-03-01",
         "programs": [ProgramFacts("", windows)],
@@ -128,6 +129,7 @@ FILES = StreamFacts(
     unit="files",
     rows=3,
     loaded=1,
+    left=2,
     files=[
         FileFacts("export 7", WindowState.COMPLETE, 3),
         FileFacts("export 8", WindowState.MISSING, reason="already running"),

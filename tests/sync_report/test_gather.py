@@ -109,6 +109,32 @@ class TestWindows:
         assert not stream.has_failed
         assert not stream.is_done
 
+    def test_a_refresh_that_the_quota_kept_back_is_open_and_the_stream_is_not_done(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        config = small(sandbox, clock, "sales", END_DATE="2026-10-31")
+        first = reported(config, clock)[1].ok()
+        clock.advance(days=1)
+        sandbox.impact.jobs.clear()
+        config["impact"]["max_exports"] = 0
+        facts, _ = reported(config, clock, state=first.state)
+        stream = stream_of(facts, "sales")
+        assert states(stream) == ["open"]
+        assert (stream.left, stream.is_done) == (1, False)
+        assert facts.outcome is Outcome.INCOMPLETE
+
+    def test_a_file_that_loses_rows_has_failed_in_both_charts(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        config = small(sandbox, clock, "sales", END_DATE="2026-10-31")
+        first = reported(config, clock)[1].ok()
+        clock.advance(days=1)
+        sandbox.impact.reports["sales"].rows = lambda *_: []
+        sandbox.impact.reports["sales"].records_processed = lambda _: None
+        facts, _ = reported(config, clock, state=first.state)
+        assert states(stream_of(facts, "sales")) == ["failed"]
+        assert [job.result for job in facts.jobs] == ["failed"]
+
     def test_with_on_quota_warn_it_is_missing_too(self, sandbox: Sandbox, clock: FakeClock) -> None:
         config = small(sandbox, clock, "sales", max_exports=1, ON_QUOTA="warn")
         facts, run = reported(config, clock)

@@ -129,7 +129,8 @@ class TestMuch:
     ("facts", "headline"),
     [
         (facts_of(), "Nothing was to be loaded"),
-        (facts_of(sales()), "Everything that is due is loaded"),
+        (facts_of(sales(left=0)), "Everything that is due is loaded"),
+        (facts_of(sales()), "The sync finished, but some windows could not be refreshed"),
         (
             facts_of(sales(), outcome=Outcome.INCOMPLETE),
             "The export quota stopped this sync early",
@@ -157,7 +158,7 @@ class TestMuch:
         ),
         (
             facts_of(
-                sales(programs=[]),
+                sales(left=0),
                 networks=[IMPACT, NetworkFacts("instal")],
                 outcome=Outcome.FAILED,
                 problems=[Problem("instal", "instal: refused")],
