@@ -67,7 +67,7 @@ class ReportWindowsStream(AffiliateStream):
         if not self.selected or self.run.has_failed(self.name, None):
             return
         if not self._has_schema:
-            # The windows of most streams come before this stream's own turn.
+            # All windows come before this stream's own turn.
             self._has_schema = True
             self.write_schema()
         try:

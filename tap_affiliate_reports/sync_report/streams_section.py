@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 from tap_affiliate_reports.sync_report.charts import axis_labels, rows_chart, windows_strip
@@ -143,15 +144,15 @@ def _program(stream: StreamFacts, program: ProgramFacts, days: DayAxis) -> Eleme
 
 
 def _merged(programs: Sequence[ProgramFacts]) -> Sequence[ProgramFacts]:
-    """Return few programs as they are, many as one, whose windows have the worst state of all."""
+    """Return few programs as they are, many as one, with the rows and the worst state of all."""
     if len(programs) <= MOST_PROGRAMS:
         return programs
     worst: dict[object, WindowFacts] = {}
     for program in programs:
         for window in program.windows:
-            other = worst.setdefault(window.days, window)
-            if ORDER.index(window.state) < ORDER.index(other.state):
-                worst[window.days] = window
+            other = worst.get(window.days, replace(window, rows=0))
+            first = min(other, window, key=lambda one: ORDER.index(one.state))
+            worst[window.days] = replace(first, rows=other.rows + window.rows)
     name = f"worst of {len(programs)}"
     windows = sorted(worst.values(), key=lambda window: window.days or ())
     return [ProgramFacts(name, windows)]

@@ -104,6 +104,7 @@ class TestMuch:
         found = shown(facts_of(sales(programs=programs)))
         assert (found.marks("failed"), found.marks("open")) == (1, 0)
         assert "worst of 9" in found.text
+        assert "2026-01-01 to 2026-01-30: failed, 2,700 rows" in found.titles
         assert "9 windows: 8 open, 1 failed" in found.text
 
     def test_of_many_jobs_those_that_failed_are_shown(self) -> None:
