@@ -58,21 +58,22 @@ def _window(
     entry = partition.ledger.windows.get(window.slot)
     rules, export = stream.rules, load.export if load else None
     in_this_sync = export is not None and export.rows_ended is not None
-    # A refresh that is left for a later sync has all of its days.
-    is_left = export is not None and not in_this_sync and not export.order.is_refresh
+    is_left = export is not None and not in_this_sync
+    # One that is loaded again, by a refresh, a reload or a full refresh, has all of its days.
+    lacks_days = load is not None and is_left and window != load.window
     is_settled = False
     if export is not None and has_failed(export, stream_failed=stream_failed):
         state = WindowState.FAILED
-    elif entry is None or entry.refreshed_at is None or entry.unfinished or is_left:
+    elif entry is None or entry.refreshed_at is None or entry.unfinished or lacks_days:
         state = WindowState.MISSING
     elif window.is_snapshot:
-        state = WindowState.COMPLETE
+        state = WindowState.OPEN if is_left else WindowState.COMPLETE
     else:
         is_settled = rules.freshness.is_settled(entry.end, entry.refreshed_at)
         is_over = _last_day(rules.size, window.slot) <= entry.end and (
             rules.freshness.is_complete(entry.end, entry.refreshed_at)
         )
-        is_due = entry.reload_after is not None or rules.freshness.is_due(entry, now)
+        is_due = is_left or bool(entry.reload_after) or rules.freshness.is_due(entry, now)
         # What this sync loaded is not due, even if every sync is to load it.
         is_complete = is_over and (in_this_sync or not is_due)
         state = WindowState.COMPLETE if is_complete else WindowState.OPEN

@@ -123,6 +123,19 @@ class TestWindows:
         assert (stream.left, stream.is_done) == (1, False)
         assert facts.outcome is Outcome.INCOMPLETE
 
+    def test_a_snapshot_that_the_quota_kept_back_is_open_with_its_old_rows(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        config = config_for(sandbox, reports=["tracking_value_list"])
+        first = reported(config, clock)[1].ok()
+        clock.advance(days=1)
+        sandbox.impact.jobs.clear()
+        config["impact"]["max_exports"] = 0
+        stream = stream_of(reported(config, clock, state=first.state)[0], "tracking_value_list")
+        assert states(stream) == ["open"]
+        assert stream.windows[0].rows > 0
+        assert not stream.is_done
+
     def test_a_file_that_loses_rows_has_failed_in_both_charts(
         self, sandbox: Sandbox, clock: FakeClock
     ) -> None:
