@@ -173,8 +173,9 @@ def _moments(export: Export, ended: float) -> Iterator[tuple[Phase, float]]:
         return
     phases = [(PHASES[step], moment) for step, moment in export.history if step in PHASES]
     end = next((moment for step, moment in export.history if step not in PHASES), ended)
-    if len(export.history) > 1 and export.started_at >= phases[0][1]:
-        # A job is first requested, and its step is known then.
+    has_begun = len(export.history) > 1
+    if has_begun and phases[0][1] <= export.started_at <= export.history[1][1]:
+        # A job is first requested, and its step is known then. One that is lost later starts again.
         phases.insert(1, (Phase.RUNNING, export.started_at))
     if export.rows_began is not None:
         phases.append((Phase.EMITTED, export.rows_began))

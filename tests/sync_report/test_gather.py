@@ -14,8 +14,12 @@ from networks import NETWORKS, Network
 from reporting import reported, states, stream_of
 from small_source import SmallSource
 
+from tap_affiliate_reports.exports.export import Export, Step
+from tap_affiliate_reports.exports.job import ExportRequest
+from tap_affiliate_reports.exports.order import ExportOrder
 from tap_affiliate_reports.sandbox import Sandbox, html_login, status
 from tap_affiliate_reports.sync_report.facts import Outcome, Phase, WindowState
+from tap_affiliate_reports.sync_report.gather import _moments
 
 if TYPE_CHECKING:
     from harness import FakeClock, Run
@@ -229,6 +233,15 @@ class TestJobs:
         # The slot of the job that failed went to the next window.
         assert [job.result for job in facts.jobs] == ["failed", "not loaded"]
         assert states(stream_of(facts, "sales")) == ["failed", *["missing"] * 4]
+
+    def test_one_whose_job_was_lost_starts_again(self) -> None:
+        export = Export(ExportOrder("sales", "October", ExportRequest("sales")), started_at=20)
+        export.history = [
+            (Step.QUEUED, 0), (Step.RUNNING, 1), (Step.QUEUED, 5), (Step.RUNNING, 20),
+            (Step.DONE, 30),
+        ]  # fmt: skip
+        moments = [moment for _, moment in _moments(export, ended=40)]
+        assert moments == [0, 1, 5, 20, 30]
 
 
 class TestEnds:
