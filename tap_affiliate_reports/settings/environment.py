@@ -13,7 +13,7 @@ from typing import Any
 import pendulum
 
 from tap_affiliate_reports.errors import SettingsError
-from tap_affiliate_reports.settings.masking import shown
+from tap_affiliate_reports.settings.masking import quoted
 
 PREFIX = "TAP_AFFILIATE_REPORTS_"
 DATES = {("start_date",), ("end_date",)}
@@ -144,6 +144,6 @@ def _from_text(variable: str, text: str, schema: Mapping[str, Any]) -> Any:
             try:
                 return parse(text)
             except (ValueError, KeyError):
-                msg = f"{variable}: {shown(text)!r} is not of type {kind}"
+                msg = f"{variable}: {quoted(text)} is not of type {kind}"
                 raise SettingsError(msg) from None
     return text

@@ -26,6 +26,11 @@ def without_users(text: str) -> str:
     return text
 
 
+def quoted(value: Any) -> str:
+    """Return the value of a setting as an error quotes it."""
+    return repr(without_users(value) if isinstance(value, str) else without_urls(value))
+
+
 def shown(value: Any) -> str:
     """Return the value of a setting as text."""
     if isinstance(value, str | Decimal):

@@ -16,7 +16,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_wit
 
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.sdk import BaseBatchFileEncoding, BatchConfig, StorageTarget
-from tap_affiliate_reports.settings.masking import shown, without_urls
+from tap_affiliate_reports.settings.masking import quoted, without_urls
 from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.settings.values import parse_day, parse_reload, parse_zone
 
@@ -80,7 +80,7 @@ def source_errors(own: Mapping[str, Any], required: Collection[str]) -> Iterator
         yield str(error)
     url = own["api_url"]
     if url != SANDBOX and not _is_url(url):
-        yield f"api_url: {shown(url)!r} is neither an http(s) URL nor the word {SANDBOX}"
+        yield f"api_url: {quoted(url)} is neither an http(s) URL nor the word {SANDBOX}"
     for name in required:
         if not _may_be_sent(own.get(name)):
             yield f"{name}: has a character that no header can carry"
@@ -110,7 +110,7 @@ def _batch_errors(batch: Any) -> Iterator[str]:
     if not root:
         yield "batch_config.storage.root: is required"
     elif not isinstance(root, str) or not _is_root(root):
-        yield f"batch_config.storage.root: {shown(root)!r} is neither a path nor a URL (file:///...)"
+        yield f"batch_config.storage.root: {quoted(root)} is neither a path nor a URL (file:///...)"
     if not isinstance(parts["storage"].get("params", {}), Mapping):
         yield "batch_config.storage.params: is not an object"
     size = batch.get("batch_size")
