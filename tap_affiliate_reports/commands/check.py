@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +25,7 @@ REQUIRED = ("credentials", "reports", "metadata", "jobs")
 """The checks without which a sync fails; the others are advice, unless they can't be tried."""
 FARTHEST = timedelta(minutes=5)
 SAME_CLOCK = "the service and this machine have the same time"
-CANT_BE_READ = "the account's time zone can't be read"
-NOT_TRIED = "not tried"
+NOT_TRIED, SEE_CREDENTIALS = "not tried", "see credentials"
 PROXY = "the proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), "
 NOT_THERE = "check {source}.api_url, and that the account exists"
 UNREACHABLE = "check {proxy}the network and {source}.api_url, then try again"
@@ -40,17 +39,25 @@ LIMIT = (
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a sync needs; `fix` is what to do, "" if it is ok."""
+    """One thing that a sync needs; `fix` is what to do, "" if it is ok.
+
+    `is_tried` is false if it could not be tried, so that a sync fails at the same place.
+    """
 
     name: str
     ok: bool
     detail: str
     fix: str = ""
+    is_tried: bool = True
 
     @property
     def is_fatal(self) -> bool:
         """Whether a sync fails because of it."""
-        return not self.ok and (self.name in REQUIRED or self.detail.startswith(CANT_BE_READ))
+        return not self.ok and (self.name in REQUIRED or not self.is_tried)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"name": self.name, "ok": self.ok, "detail": self.detail, "fix": self.fix}
 
 
 def document(tap: TapAffiliateReports) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def document(tap: TapAffiliateReports) -> dict[str, Any]:
         {
             "source": source.name,
             "account": masked(source.account),
-            "checks": [asdict(check) for check in found],
+            "checks": [check.document() for check in found],
         }
         for source, found in checks.items()
     ]
@@ -83,7 +90,7 @@ def _checks(source: Source, selection: Selection) -> Iterator[Check]:
     is_reachable = True
     for name, trial in trials.items():
         if not is_reachable:
-            yield Check(name, ok=False, detail=NOT_TRIED, fix="see credentials")
+            yield Check(name, ok=False, detail=NOT_TRIED, fix=SEE_CREDENTIALS)
             continue
         try:
             yield Check(name, ok=True, detail=trial())
@@ -93,7 +100,7 @@ def _checks(source: Source, selection: Selection) -> Iterator[Check]:
     yield (
         _timezone(source)
         if is_reachable
-        else Check("timezone", ok=False, detail=NOT_TRIED, fix="see credentials")
+        else Check("timezone", ok=False, detail=NOT_TRIED, fix=SEE_CREDENTIALS, is_tried=False)
     )
     yield _clock(source)
     yield _quota(source)
@@ -172,8 +179,7 @@ def _timezone(source: Source) -> Check:
     try:
         choice = source.zone_choice
     except TapError as error:
-        detail = f"{CANT_BE_READ}: {error}"
-        return Check("timezone", ok=False, detail=detail, fix=_fix(error, source))
+        return Check("timezone", False, str(error), _fix(error, source), is_tried=False)
     if not choice.doubt:
         return Check("timezone", ok=True, detail=str(choice))
     fix = f"set {source.name}.timezone to the account's IANA zone, such as America/New_York"
@@ -183,7 +189,7 @@ def _timezone(source: Source) -> Check:
 def _clock(source: Source) -> Check:
     offset = source.client.clock_offset
     if offset is None:
-        return Check("clock", ok=False, detail="the service sent no Date", fix="see credentials")
+        return Check("clock", ok=False, detail="the service sent no Date", fix=SEE_CREDENTIALS)
     apart = timedelta(seconds=round(abs(offset).total_seconds()))
     order = "ahead of" if offset > timedelta(0) else "behind"
     detail = f"the service's clock is {apart} {order} this machine's" if apart else SAME_CLOCK
