@@ -152,7 +152,7 @@ def test_a_program_of_the_repository_starts(command: str) -> None:
 
 
 # README's order, in which what reads the state of a night follows it.
-ORDER = ("--check", "--plan", ":preview", ":dbt", "run tap", "state get", ":plan --state")
+ORDER = ("--check", ":plan", ":preview", ":dbt", "run tap", "state get", ":plan --state")
 LATER = (":check", "RELOAD", "state set")
 MISSPELT = {"TAP_AFFILIATE_REPORTS_IMPACT_REPORTS": '["mp_action_listing_fats"]'}
 
@@ -182,8 +182,10 @@ def environment(
     )
     names = {name for line in EXPORTS for name in re.findall(r"(\w+)=", line)}
     assert set(own) <= names, "each variable of the pages is known here"
+    # A folder without the catalog and the state of another test's run.
+    plugins = Path(meltano.environment["MELTANO_SYS_DIR_ROOT"])
     return {
-        **meltano.environment,
+        **Meltano(tmp_path / "meltano", plugins).environment,
         **exported,
         **own,
         "TAP_AFFILIATE_REPORTS_IMPACT_API_URL": sandbox.url,

@@ -114,7 +114,7 @@ NIGHTS = st.lists(
 
 @pytest.mark.property
 @given(nights=NIGHTS)
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_plan_is_what_the_sync_spends(nights: list[dict[str, Any]]) -> None:
     world = World()
     try:
