@@ -102,7 +102,7 @@ def _absolute(text: str) -> str:
     match = _AGO.fullmatch(text.strip())
     if match is None:
         return text
-    with contextlib.suppress(ValueError, OverflowError):
+    with contextlib.suppress(ValueError, OverflowError):  # before the first year: not a date
         day = pendulum.today("UTC").subtract(**{f"{match[2]}s": int(match[1])})
         return day.to_date_string()
     return text
