@@ -9,15 +9,19 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 from uuid import uuid4
+
+from typing_extensions import Self
 
 from tap_affiliate_reports.errors import FileError, SettingsError
 from tap_affiliate_reports.sdk import BatchConfig, batch_root
 
 # Records are so repetitive that higher levels are slower without smaller files.
 GZIP_LEVEL = 1
-EXTENSIONS = {"gzip": ".json.gz", "none": ".json"}
+JSONL, ARROW = "jsonl", "arrow"
+# By format and compression; there are no other formats.
+EXTENSIONS = {(JSONL, "gzip"): ".json.gz", (JSONL, "none"): ".json", (ARROW, "none"): ".arrow"}
 # The suffix of a file's name until the file is complete.
 PART = ".part"
 CANT_WRITE = "can't write a batch file"
@@ -29,7 +33,8 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
     raw = config.get("batch_config")
     if not raw:
         return None
-    encoding = {"format": "jsonl", "compression": "gzip", **raw.get("encoding", {})}
+    encoding = {"format": JSONL, **raw.get("encoding", {})}
+    encoding.setdefault("compression", "gzip" if encoding["format"] == JSONL else "none")
     storage = {**raw["storage"]}
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", storage["root"]):
         # The SDK would quote spaces of a path in BATCH messages, but not when it reads files.
@@ -57,31 +62,52 @@ def make_folders(config: BatchConfig) -> None:
         raise SettingsError(msg)
 
 
+class BlockWriter(Protocol):
+    """Writes blocks of records into one file; closing it completes the file."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: Any) -> Any: ...
+    def write(self, block: Any, /) -> Any:
+        """Write a block of records."""
+
+
 class BatchFiles:
-    """Writes lines of records into files, which end with the block that reaches `batch_size`.
+    """Writes blocks of records into files, which end with the block that reaches `batch_size`.
 
     A file is written in `spool`, moved to the storage with the suffix `.part`, and renamed when it
-    is complete. Then `announce` is called with its URL.
+    is complete. Then `announce` is called with its URL. `open_writer` returns the writer of blocks
+    into an open file; without it blocks are lines.
     """
 
     def __init__(
-        self, config: BatchConfig, name: str, spool: Path, announce: Callable[[str], None]
+        self,
+        config: BatchConfig,
+        name: str,
+        spool: Path,
+        announce: Callable[[str], None],
+        open_writer: Callable[[IO[bytes]], BlockWriter] | None = None,
     ) -> None:
         self._config = config
         self._spool = spool
         self._name = f"{config.storage.prefix or ''}{name}-{uuid4()}"
         self._announce = announce
+        self._open_writer = open_writer or self._open_lines
         self._count = 0
         self._number = 0
         self._open = contextlib.ExitStack()
-        self._file: IO[bytes] | gzip.GzipFile | None = None
+        self._file: BlockWriter | None = None
 
-    def write(self, lines: bytes, count: int) -> None:
-        """Write the lines of `count` records."""
+    @property
+    def room(self) -> int:
+        """How many records the present file may still have."""
+        return self._config.batch_size - self._count
+
+    def write(self, block: Any, count: int) -> None:
+        """Write a block of `count` records."""
         with self._storage():
             if self._file is None:
                 self._file = self._begin()
-            self._file.write(lines)
+            self._file.write(block)
         self._count += count
         if self._count >= self._config.batch_size:
             self.finish()
@@ -98,7 +124,8 @@ class BatchFiles:
 
     @property
     def _filename(self) -> str:
-        extension = EXTENSIONS[self._config.encoding.compression or "none"]
+        encoding = self._config.encoding
+        extension = EXTENSIONS[encoding.format, encoding.compression or "none"]
         return f"{self._name}-{self._number}{extension}"
 
     @property
@@ -109,15 +136,16 @@ class BatchFiles:
         """Return the file's path in the file system of the storage."""
         return str(batch_root(self._config.storage).joinpath(self._filename + suffix).path)
 
-    def _begin(self) -> IO[bytes] | gzip.GzipFile:
+    def _begin(self) -> BlockWriter:
         self._number += 1
         with _temporary_files_in(self._spool):
             file = self._open.enter_context(self._config.storage.open(self._filename + PART, "wb"))
+        return self._open.enter_context(self._open_writer(file))
+
+    def _open_lines(self, file: IO[bytes]) -> BlockWriter:
         if self._config.encoding.compression != "gzip":
             return file
-        return self._open.enter_context(
-            gzip.GzipFile(fileobj=file, mode="wb", compresslevel=GZIP_LEVEL)
-        )
+        return gzip.GzipFile(fileobj=file, mode="wb", compresslevel=GZIP_LEVEL)
 
     @contextlib.contextmanager
     def _storage(self) -> Iterator[None]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import gzip
+import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pyarrow as pa
 import pytest
 from databases import Postgres
 from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
@@ -33,6 +35,7 @@ from tap_affiliate_reports.configuration import check, config_schema
 from tap_affiliate_reports.errors import FileError, SettingsError
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.sandbox import Sandbox
+from tap_affiliate_reports.settings.rules import ARROW_NEEDS_PYARROW
 from tap_affiliate_reports.streams.table import NO_BATCH_FILES
 
 pytestmark = pytest.mark.chain
@@ -59,22 +62,45 @@ def content(batch: Mapping[str, Any]) -> list[dict[str, Any]]:
     records = []
     for url in batch["manifest"]:
         raw = Path(unquote(urlsplit(url).path)).read_bytes()
+        if batch["encoding"]["format"] == "arrow":
+            with pa.ipc.open_file(pa.BufferReader(raw)) as reader:
+                records += map(as_json, reader.read_all().to_pylist())
+            continue
         text = gzip.decompress(raw) if batch["encoding"]["compression"] == "gzip" else raw
         records += [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
     return records
+
+
+def as_json(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of an Arrow file with the values of a RECORD message."""
+    texts = {
+        name: value.strftime("%Y-%m-%dT%H:%M:%SZ") if hasattr(value, "hour") else str(value)
+        for name, value in record.items()
+        if isinstance(value, date)
+    }
+    return {**record, **texts}
+
+
+ENCODINGS = [
+    {"format": "jsonl", "compression": "gzip"},
+    {"format": "jsonl", "compression": "none"},
+    {"format": "arrow"},
+]
+each_encoding = pytest.mark.parametrize(
+    "encoding", ENCODINGS, ids=lambda one: "-".join(one.values())
+)
 
 
 def without_version(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in r.items() if key != VERSION} for r in records]
 
 
-@pytest.mark.parametrize("compression", ["gzip", "none"])
+@each_encoding
 def test_the_files_hold_the_records_and_the_state_is_the_same(
-    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, compression: str
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, encoding: Mapping[str, str]
 ) -> None:
     config = config_for(sandbox, reports=[LISTING, "12172", ODD])
     plain = sync(config, clock).ok()
-    encoding = {"format": "jsonl", "compression": compression}
     run = sync(batched(config, tmp_path, encoding=encoding), clock).ok()
     for stream in (LISTING, "report_12172", ODD):
         files = batches(run, stream)
@@ -94,21 +120,25 @@ def test_the_files_hold_the_records_and_the_state_is_the_same(
     assert len(kinds) > 2 * len(windows)
 
 
+@each_encoding
 def test_a_file_has_no_more_records_than_the_batch_size_and_one_block(
-    sandbox: Sandbox, clock: FakeClock, tmp_path: Path
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, encoding: Mapping[str, str]
 ) -> None:
-    config = batched(config_for(sandbox, reports=[LISTING]), tmp_path, batch_size=300)
-    run = sync(config, clock).ok()
+    config = config_for(sandbox, reports=[LISTING])
+    run = sync(batched(config, tmp_path, batch_size=300, encoding=encoding), clock).ok()
     sizes = [len(content(batch)) for batch in batches(run, LISTING)]
     assert len(sizes) > 3
-    assert max(sizes) <= 300 + BLOCK_ROWS
+    # Arrow's blocks are larger, so they are cut.
+    assert max(sizes) <= (300 if encoding["format"] == "arrow" else 300 + BLOCK_ROWS)
+    assert sum(sizes) == len(sync(config, clock).ok().records(LISTING))
     assert all(path.name.startswith("night-tap-affiliate-reports--") for path in tmp_path.iterdir())
 
 
+@each_encoding
 def test_what_is_not_selected_is_in_no_file(
-    sandbox: Sandbox, clock: FakeClock, tmp_path: Path
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, encoding: Mapping[str, str]
 ) -> None:
-    config = batched(config_for(sandbox, reports=[LISTING]), tmp_path)
+    config = batched(config_for(sandbox, reports=[LISTING]), tmp_path, encoding=encoding)
     catalog = discover(config, clock)
     (entry,) = [e for e in catalog["streams"] if e["stream"] == LISTING]
     for item in entry["metadata"]:
@@ -132,11 +162,14 @@ def test_where_a_stream_map_must_see_each_record_they_go_one_by_one(
     assert {r["Status"] for r in run.records(LISTING)} <= {"approved", "pending", "reversed"}
 
 
-def test_finished_files_are_batched_too(sandbox: Sandbox, clock: FakeClock, tmp_path: Path) -> None:
+@each_encoding
+def test_finished_files_are_batched_too(
+    sandbox: Sandbox, clock: FakeClock, tmp_path: Path, encoding: Mapping[str, str]
+) -> None:
     own = {"api_key": "sandbox-key", "api_url": sandbox.base_url("hienergy")}
     config = {"start_date": "2026-09-10", "hienergy": own}
     plain = sync(config, clock).ok()
-    run = sync(batched(config, tmp_path), clock).ok()
+    run = sync(batched(config, tmp_path, encoding=encoding), clock).ok()
     for kind in ("advertisers_csv", "deals_excel"):
         records = [record for batch in batches(run, kind) for record in content(batch)]
         assert without_version(records) == plain.records(kind) != []
@@ -305,6 +338,11 @@ def test_a_folder_of_any_name_is_announced_as_the_framework_s_loaders_read_it(
     ("batch", "message"),
     [
         ({"encoding": {"format": "parquet"}, "storage": {"root": "/x"}}, "format: 'parquet'"),
+        (
+            {"encoding": {"format": "arrow", "compression": "gzip"}, "storage": {"root": "/x"}},
+            "batch_config.encoding.compression: 'gzip' is not none with arrow",
+        ),
+        ({"encoding": {"format": ["arrow"]}, "storage": {"root": "/x"}}, "['arrow'] is not one of"),
         ({"encoding": {"format": "jsonl"}, "storage": {}}, "storage.root: is required"),
         ({"encoding": {"format": "jsonl"}}, "storage.root: is required"),
         ("file:///x", "batch_config: needs the objects"),
@@ -319,7 +357,7 @@ def test_a_folder_of_any_name_is_announced_as_the_framework_s_loaders_read_it(
         ({"storage": {"root": "x"}, "encoding": {"x": 1}}, "batch_config.encoding.x: is not"),
         ({"storage": {"root": "x", "params": None}}, "batch_config.storage.params: is not an"),
         ({"storage": {"root": "x"}, "batch_size": "500"}, "batch_config.batch_size: '500' is not"),
-        ({"storage": {"root": "x"}, "batch_size": 0}, "batch_config.batch_size: 0 is not"),
+        ({"storage": {"root": "x"}, "batch_size": 0}, "batch_config.batch_size: 0 is refused"),
         ({"storage": {"root": "x"}, "batch_size": True}, "batch_config.batch_size: True is not"),
     ],
 )
@@ -327,6 +365,17 @@ def test_an_invalid_setting_is_refused_by_name(batch: Any, message: str) -> None
     config = {"start_date": "2026-01-01", "instal": {"auth_token": "x"}, "batch_config": batch}
     errors, _ = check(config, config_schema())
     assert len([error for error in errors if message in error]) == 1
+
+
+def test_arrow_without_pyarrow_is_an_error_that_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = batched({"start_date": "2026-01-01", "instal": {"auth_token": "x"}}, tmp_path)
+    config["batch_config"]["encoding"] = {"format": "arrow"}
+    assert check(config, config_schema())[0] == []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    (error,) = check(config, config_schema())[0]
+    assert ARROW_NEEDS_PYARROW in error
 
 
 @pytest.mark.chain

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,13 @@ BLOCK_ROWS = 500
 
 Columns = Sequence[Sequence[str]]
 """A block of 1 to BLOCK_ROWS rows: the texts of each column."""
+
+
+class PlainText(NamedTuple):
+    """Complete rows of plain CSV, which any reader splits in the same way: no header, no U+0000."""
+
+    rows: int
+    text: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,9 @@ class ResultFormat(Protocol):
 
     def read_columns(self, path: Path, header: Sequence[str]) -> Iterator[Columns]:
         """Yield the same rows as blocks of columns."""
+
+    def read_blocks(self, path: Path, header: Sequence[str]) -> Iterator[Columns | PlainText]:
+        """Yield the same rows as blocks of columns, or as text where the file is plain CSV."""
 
 
 def in_columns(rows: Iterator[list[str]]) -> Iterator[Columns]:

@@ -76,6 +76,9 @@ def read_columns(path: Path, header: Sequence[str]) -> Iterator[Columns]:
     return in_columns(read_rows(path, header))
 
 
+read_blocks = read_columns
+
+
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
     while line := file.readline(MAX_RECORD + 1):
         if len(line) > MAX_RECORD:

@@ -82,6 +82,9 @@ def read_columns(path: Path, header: Sequence[str]) -> Iterator[Columns]:
     return in_columns(read_rows(path, header))
 
 
+read_blocks = read_columns
+
+
 def _rows(path: Path, level: int = logging.DEBUG) -> Iterator[list[Any]]:
     """Yield the header and the rows that have a value, without the empty cells at their end.
 

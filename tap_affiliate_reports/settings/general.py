@@ -60,6 +60,31 @@ GENERAL = (
         ),
     ),
     th.Property(
+        "batch_config",
+        th.ObjectType(
+            th.Property(
+                "encoding",
+                th.ObjectType(
+                    th.Property("format", th.StringType(allowed_values=["jsonl", "arrow"])),
+                    th.Property("compression", th.StringType(allowed_values=["gzip", "none"])),
+                ),
+            ),
+            th.Property(
+                "storage",
+                th.ObjectType(
+                    th.Property("root", th.StringType),
+                    th.Property("prefix", th.StringType),
+                    th.Property("params", th.ObjectType()),
+                ),
+            ),
+            th.Property("batch_size", th.IntegerType(minimum=1)),
+        ),
+        description=(
+            "Encoding (jsonl or arrow) and storage (root, prefix) of BATCH files, and the records "
+            "of each (batch_size). If it is not set, rows are RECORDs."
+        ),
+    ),
+    th.Property(
         "emit_activate_version_messages",
         th.BooleanType,
         default=True,

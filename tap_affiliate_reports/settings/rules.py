@@ -5,6 +5,7 @@ An error never quotes a value that may be a secret.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
@@ -14,11 +15,14 @@ from urllib.parse import urlsplit
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_with_defaults
 
+from tap_affiliate_reports.batches import ARROW, EXTENSIONS, JSONL
 from tap_affiliate_reports.errors import SettingsError
 from tap_affiliate_reports.sdk import BaseBatchFileEncoding, BatchConfig, StorageTarget
 from tap_affiliate_reports.settings.masking import quoted, without_urls
 from tap_affiliate_reports.settings.shared import SANDBOX
 from tap_affiliate_reports.settings.values import parse_day, parse_reload, parse_zone
+
+ARROW_NEEDS_PYARROW = "arrow needs pyarrow: install the extra arrow of this package"
 
 FILLING_VALIDATOR = extend_validator_with_defaults(DEFAULT_JSONSCHEMA_VALIDATOR)
 
@@ -104,8 +108,7 @@ def _batch_errors(batch: Any) -> Iterator[str]:
     ):
         unknown = set(part) - {field.name for field in fields(kind)}
         yield from (f"{name}.{key}: is not a setting" for key in sorted(unknown))
-    if parts["encoding"].get("format", "jsonl") != "jsonl":
-        yield f"batch_config.encoding.format: {parts['encoding']['format']!r} is not jsonl"
+    yield from _encoding_errors(parts["encoding"])
     root = parts["storage"].get("root")
     if not root:
         yield "batch_config.storage.root: is required"
@@ -113,9 +116,16 @@ def _batch_errors(batch: Any) -> Iterator[str]:
         yield f"batch_config.storage.root: {quoted(root)} is neither a path nor a URL (file:///...)"
     if not isinstance(parts["storage"].get("params", {}), Mapping):
         yield "batch_config.storage.params: is not an object"
-    size = batch.get("batch_size")
-    if size is not None and (type(size) is not int or size < 1):
-        yield f"batch_config.batch_size: {size!r} is not a number of records"
+
+
+def _encoding_errors(encoding: Mapping[str, Any]) -> Iterator[str]:
+    kind, compression = encoding.get("format", JSONL), encoding.get("compression")
+    known = [one for form, one in EXTENSIONS if form == kind]
+    if known and compression not in {None, *known}:
+        choice = " or ".join(known)
+        yield f"batch_config.encoding.compression: {compression!r} is not {choice} with {kind}"
+    elif kind == ARROW and importlib.util.find_spec("pyarrow") is None:
+        yield f"batch_config.encoding.format: {ARROW_NEEDS_PYARROW}"
 
 
 def _is_root(text: str) -> bool:

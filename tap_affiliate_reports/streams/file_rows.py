@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
-from tap_affiliate_reports.batches import BatchFiles, batch_config
+from tap_affiliate_reports.batches import ARROW, BatchFiles, BlockWriter, batch_config
 from tap_affiliate_reports.exports.export import Export, ResultFile
 from tap_affiliate_reports.formats import BLOCK_ROWS
 from tap_affiliate_reports.record_lines import RecordLines
-from tap_affiliate_reports.schema import Column, json_text, match_header, row_parser
+from tap_affiliate_reports.schema import (
+    Column,
+    Kind,
+    json_text,
+    kind_of_property,
+    match_header,
+    row_parser,
+)
 from tap_affiliate_reports.sdk import BatchConfig, SDKBatchMessage
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.table import TableStream
 
+VERSION = "_sdc_table_version"
 VALUES_UNPARSED = "%s: %d values of %s do not fit its type and are kept in _unparsed"
 
 
@@ -53,6 +62,8 @@ class FileRows:
             unparsed = yield from self._one_by_one()
         elif (config := batch_config(self.stream.config)) is None:
             unparsed = self._as_lines()
+        elif config.encoding.format == ARROW:
+            unparsed = self._as_arrow(config)
         else:
             unparsed = self._as_batches(config)
         for name, count in unparsed.items():
@@ -61,28 +72,67 @@ class FileRows:
 
     def _as_lines(self) -> Counter[str]:
         lines = self._lines(self.constants)
-        writer = self.stream.run.writer
-        self._in_blocks(lines, lambda block, _: writer.write_lines(block))
+        for block, rows in self._encoded(lines):
+            self.stream.run.writer.write_lines(block)
+            self._count(rows)
         return lines.unparsed
 
     def _as_batches(self, config: BatchConfig) -> Counter[str]:
+        lines = self._lines(self._with_version(), bare=True)
+        with self._files(config) as files:
+            for block, rows in self._encoded(lines):
+                files.write(block, rows)
+                self._count(rows)
+        return lines.unparsed
+
+    def _as_arrow(self, config: BatchConfig) -> Counter[str]:
+        # Importing pyarrow is slow, and it is an extra of this package.
+        from tap_affiliate_reports.record_batches import RecordBatches, open_batches
+
+        kinds = {name: kind_of_property(schema) for name, schema in self.stream.added.items()}
+        encoded = RecordBatches(
+            self._match,
+            self._new,
+            timezone=self.stream.source.zone,
+            selected=self.stream.selected_columns,
+            constants=self._with_version(),
+            kinds={**kinds, VERSION: Kind.INTEGER},
+        )
+        blocks = self._format.read_blocks(self._path, self._header)
+        with self._files(config, lambda file: open_batches(file, encoded.schema)) as files:
+            for batch in encoded.batches(blocks):
+                rest = batch
+                while rest.num_rows:
+                    part = rest.slice(0, files.room)
+                    files.write(part, part.num_rows)
+                    rest = rest.slice(part.num_rows)
+                self._count(batch.num_rows)
+        return encoded.unparsed
+
+    def _with_version(self) -> Mapping[str, Any]:
+        # A loader adds the version of a RECORD message itself. Without it, the next
+        # ACTIVATE_VERSION would retire the row.
+        return {**self.constants, VERSION: self.stream.version}
+
+    @contextmanager
+    def _files(
+        self,
+        config: BatchConfig,
+        open_writer: Callable[[IO[bytes]], BlockWriter] | None = None,
+    ) -> Iterator[BatchFiles]:
         version, writer = self.stream.version, self.stream.run.writer
 
         def announce(url: str) -> None:
             message = SDKBatchMessage(self.stream.name, config.encoding, [url], version)
             writer.write_message(message)
 
-        # A loader adds the version of a RECORD message itself. Without it, the next
-        # ACTIVATE_VERSION would retire the row.
-        lines = self._lines({**self.constants, "_sdc_table_version": version}, bare=True)
         name = f"{self.stream.tap_name}--{self.stream.name}"
-        files = BatchFiles(config, name, self.stream.run.spool, announce)
+        files = BatchFiles(config, name, self.stream.run.spool, announce, open_writer)
         try:
-            self._in_blocks(lines, files.write)
+            yield files
         finally:
             # Its records are counted, so they are announced even if the rest can't be read.
             files.finish()
-        return lines.unparsed
 
     def _lines(self, constants: Mapping[str, Any], *, bare: bool = False) -> RecordLines:
         return RecordLines(
@@ -98,15 +148,17 @@ class FileRows:
             bare=bare,
         )
 
-    def _in_blocks(self, lines: RecordLines, write: Callable[[bytes, int], None]) -> None:
+    def _encoded(self, lines: RecordLines) -> Iterator[tuple[bytes, int]]:
         number = 1
         for columns in self._format.read_columns(self._path, self._header):
-            rows = len(columns[0])
-            write(lines.encode(columns, number), rows)
-            number += rows
-            self.stream.count_rows(rows)
-            self.stream.totals.rows_of_file = number - 1
-            self.stream.run.advance()
+            yield lines.encode(columns, number), len(columns[0])
+            number += len(columns[0])
+
+    def _count(self, rows: int) -> None:
+        """Count rows that are written, and do what is due in the queues."""
+        self.stream.count_rows(rows)
+        self.stream.totals.rows_of_file = (self.stream.totals.rows_of_file or 0) + rows
+        self.stream.run.advance()
 
     def _one_by_one(self) -> Generator[dict[str, Any], None, Counter[str]]:
         parse = row_parser(

@@ -7,6 +7,11 @@ many times faster and returns None for any other text, which `reference` then re
 
 from __future__ import annotations
 
-from tap_affiliate_reports.formats.csv.reference import inspect, read_columns, read_rows
+from tap_affiliate_reports.formats.csv.reference import (
+    inspect,
+    read_blocks,
+    read_columns,
+    read_rows,
+)
 
-__all__ = ["inspect", "read_columns", "read_rows"]
+__all__ = ["inspect", "read_blocks", "read_columns", "read_rows"]

@@ -28,11 +28,12 @@ _MARK = "\0"
 
 
 class Block(NamedTuple):
-    """The rows of a block; `columns` is empty if its rows were only counted."""
+    """The rows of a block: their columns, or their text; neither if they were only counted."""
 
     rows: int
     lines: int
     columns: Columns = ()
+    text: str = ""
 
 
 def plain_count(block: str, width: int) -> Block | None:
@@ -49,6 +50,15 @@ def plain_count(block: str, width: int) -> Block | None:
     if not rows or rest != (b"," * (width - 1) + b"\n") * rows:
         return None
     return Block(rows, rows + _line_ends(quoted))
+
+
+def plain_text(block: str, width: int) -> Block | None:
+    """Return the text of a block if each row has `width` fields, more than one."""
+    # A reader may take a byte order mark at the start of a text for no part of it.
+    if block.startswith("\ufeff"):
+        return plain_columns(block, width)
+    counted = plain_count(block, width)
+    return counted and counted._replace(text=block)
 
 
 def plain_columns(block: str, width: int) -> Block | None:

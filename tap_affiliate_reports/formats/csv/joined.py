@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tap_affiliate_reports.formats import Columns, Summary
+    from tap_affiliate_reports.formats import Columns, PlainText, Summary
 
 
 def inspect(path: Path) -> Summary:
@@ -26,3 +26,8 @@ def read_rows(path: Path, header: Sequence[str] | None = None) -> Iterator[list[
 def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns]:
     """Yield the same rows as blocks of columns."""
     return csv.read_columns(path, header, joined=True)
+
+
+def read_blocks(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns | PlainText]:
+    """Yield the same rows as blocks of columns, or as text where the file is plain CSV."""
+    return csv.read_blocks(path, header, joined=True)

@@ -13,8 +13,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports.errors import DamagedFile
-from tap_affiliate_reports.formats import BLOCK_ROWS, MAX_RECORD, Summary
-from tap_affiliate_reports.formats.csv.fast import MAX_FIELD, Block, plain_columns, plain_count
+from tap_affiliate_reports.formats import BLOCK_ROWS, MAX_RECORD, PlainText, Summary
+from tap_affiliate_reports.formats.csv.fast import (
+    MAX_FIELD,
+    Block,
+    plain_columns,
+    plain_count,
+    plain_text,
+)
 from tap_affiliate_reports.formats.csv.lines import BLOCK, Lines
 from tap_affiliate_reports.packed import BROKEN_GZIP, unpacked
 
@@ -43,8 +49,7 @@ def inspect(path: Path, *, joined: bool = False) -> Summary:
     header: list[str] = []
 
     def count(block: str, width: int) -> Block | None:
-        # The columns are needed only if a row may be equal to the header.
-        may_repeat = joined and all(name in block for name in header if '"' not in name)
+        may_repeat = joined and _may_repeat(header, block)
         return (plain_columns if may_repeat else plain_count)(block, width)
 
     with path.open("rb") as file:
@@ -83,17 +88,53 @@ def read_columns(
     path: Path, header: Sequence[str] | None = None, *, joined: bool = False
 ) -> Iterator[Columns]:
     """Yield the same rows as blocks of columns."""
+    for block in _checked_blocks(path, header, plain_columns, joined=joined):
+        yield from _columns(block)
+
+
+def read_blocks(
+    path: Path, header: Sequence[str] | None = None, *, joined: bool = False
+) -> Iterator[Columns | PlainText]:
+    """Yield the same rows as blocks of columns, or as text where the file is plain CSV."""
+    for block in _checked_blocks(path, header, plain_text, joined=joined):
+        if block.text:
+            yield PlainText(block.rows, block.text)
+        else:
+            yield from _columns(block)
+
+
+def _checked_blocks(
+    path: Path,
+    header: Sequence[str] | None,
+    plain: Callable[[str, int], Block | None],
+    *,
+    joined: bool,
+) -> Iterator[Block]:
+    """Yield the blocks after the header; raise DamagedFile if `header` differs from the file's."""
+    own: list[str] = []
+
+    def without_header(block: str, width: int) -> Block | None:
+        # The columns are needed only if a row may be equal to the header.
+        return (plain_columns if _may_repeat(own, block) else plain)(block, width)
+
     with path.open("rb") as file:
         lines = Lines(_content(file))
-        blocks = _blocks(lines, plain_columns)
-        own = _header(lines, blocks)
+        blocks = _blocks(lines, without_header if joined else plain)
+        own += _header(lines, blocks)
         if header is not None and own != list(header):
             raise DamagedFile("its header is not the one that was checked")
         for block in blocks:
-            if joined:
-                block = _without(own, block)
-            for start in range(0, block.rows, BLOCK_ROWS):
-                yield [column[start : start + BLOCK_ROWS] for column in block.columns]
+            yield _without(own, block) if joined else block
+
+
+def _columns(block: Block) -> Iterator[Columns]:
+    for start in range(0, block.rows, BLOCK_ROWS):
+        yield [column[start : start + BLOCK_ROWS] for column in block.columns]
+
+
+def _may_repeat(header: Sequence[str], block: str) -> bool:
+    """Return whether a row of a block may be equal to the header."""
+    return all(name in block for name in header if '"' not in name)
 
 
 def _header(lines: Lines, blocks: Iterator[Block]) -> list[str]:

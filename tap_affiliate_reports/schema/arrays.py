@@ -1,0 +1,196 @@
+"""Converts the texts of a column to an Arrow array, with the same values as `parser`.
+
+Arrow's own casts convert the usual form of a column. A cast is only used for texts for which it is
+known to be exact: Arrow reads "0x1F" as an integer, for example, and wraps decimals that overflow.
+The texts of any other column are parsed individually.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tap_affiliate_reports.schema.columns import Kind
+from tap_affiliate_reports.schema.values import Unreadable, hour_in_utc, parser
+
+SCALE = 18
+DECIMAL = pa.decimal128(38, SCALE)
+TYPES: Mapping[Kind, pa.DataType] = {
+    Kind.STRING: pa.string(),
+    Kind.INTEGER: pa.int64(),
+    Kind.DECIMAL: DECIMAL,
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.DATE: pa.date32(),
+    Kind.DATETIME: pa.timestamp("us", tz="UTC"),
+}
+"""The Arrow type of a column of each kind."""
+
+# How many hours are cached with their shifts.
+_MEMORY = 16_384
+_MICROSECOND = timedelta(microseconds=1)
+_LOCAL = pa.timestamp("us")
+_MICROSECOND_DIGITS = 6
+# A decimal fits if it has no more than 20 digits before the point, and 18 after it.
+_DECIMAL_LENGTH = 20
+_PLAIN_DECIMAL = r"^-?[0-9]{1,20}(\.[0-9]{1,18})?$"
+_SECOND, _HOUR = len("YYYY-MM-DDTHH:MM:SS"), len("YYYY-MM-DDTHH")
+_FIRST_DAY = (date.min - date(1970, 1, 1)).days
+
+
+@dataclass
+class ArrayCells:
+    """A column as an array; `misfits` are the texts that don't fit, with their places: null."""
+
+    values: pa.Array
+    misfits: Sequence[tuple[int, str]] = ()
+
+
+ArrayEncoder = Callable[[pa.Array], ArrayCells]
+"""Converts an array of texts, in which an empty text is null."""
+
+
+def texts_of(texts: Sequence[str]) -> tuple[pa.Array, list[tuple[int, str]]]:
+    """Return texts as an array, and those that are Unreadable with their places."""
+    # No warehouse accepts U+0000.
+    array = pa.array([text.replace("\0", "") or None for text in texts], pa.string())
+    unreadable = [
+        (place, text.text) for place, text in enumerate(texts) if isinstance(text, Unreadable)
+    ]
+    return array, unreadable
+
+
+def array_encoder(kind: Kind, *, timezone: tzinfo) -> ArrayEncoder:
+    """Return the function that converts texts to an array of this kind.
+
+    `timezone` is that of date-times without an offset. Decimals have 20 digits before the point and
+    18 after it, date-times have microseconds; a value that needs more does not fit.
+    """
+    if kind is Kind.STRING:
+        return ArrayCells
+    usual = _DateTimes(timezone).usual if kind is Kind.DATETIME else _USUAL[kind]
+    value_of = parser(kind, timezone=timezone, singer_decimal=True)
+    form = _microseconds if kind is Kind.DATETIME else str
+
+    def encode(texts: pa.Array) -> ArrayCells:
+        if texts.null_count == len(texts):
+            return ArrayCells(pa.nulls(len(texts), TYPES[kind]))
+        try:
+            values = usual(texts)
+        except pa.ArrowInvalid:
+            values = None
+        if values is not None:
+            return ArrayCells(values)
+        return _individually(texts, TYPES[kind], lambda text: form(value_of(text)))
+
+    return encode
+
+
+def _individually(texts: pa.Array, type_: pa.DataType, form: Callable[[str], str]) -> ArrayCells:
+    """Convert texts by their form that Arrow casts exactly, each different text once."""
+    encoded = texts.dictionary_encode()
+    forms: list[str | None] = []
+    wrong: dict[int, str] = {}
+    for number, text in enumerate(encoded.dictionary.to_pylist()):
+        try:
+            forms.append(form(text))
+        except ValueError:
+            forms.append(None)
+            wrong[number] = text
+    values = pa.array(forms, pa.string()).cast(type_).take(encoded.indices)
+    if not wrong:
+        return ArrayCells(values)
+    places = enumerate(encoded.indices.to_pylist())
+    return ArrayCells(values, [(place, wrong[n]) for place, n in places if n in wrong])
+
+
+def _microseconds(moment: str) -> str:
+    """Return a date-time in UTC to the microsecond; raise ValueError if it has more digits."""
+    seconds, _, fraction = moment[:-1].partition(".")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > _MICROSECOND_DIGITS:
+        raise ValueError("more digits than microseconds have")
+    return f"{seconds}.{fraction}Z" if fraction else f"{seconds}Z"
+
+
+def _consists_of(texts: pa.Array, characters: bytes) -> bool:
+    """Return whether texts surely have no other characters."""
+    # The buffer may also have bytes of other texts, which only makes this stricter.
+    return not bytes(texts.buffers()[2]).translate(None, characters)
+
+
+def _integers(texts: pa.Array) -> Any:
+    return texts.cast(pa.int64()) if _consists_of(texts, b"0123456789-") else None
+
+
+def _decimals(texts: pa.Array) -> Any:
+    if not _consists_of(texts, b"0123456789.-"):
+        return None
+    if pc.max(pc.binary_length(texts)).as_py() > _DECIMAL_LENGTH:
+        points = pc.min_max(pc.find_substring(texts, "."))
+        is_plain = 0 <= points["min"].as_py() <= points["max"].as_py() <= _DECIMAL_LENGTH
+        if not is_plain and not pc.all(pc.match_substring_regex(texts, _PLAIN_DECIMAL)).as_py():
+            return None
+    # Arrow refuses to drop digits after the point.
+    return texts.cast(DECIMAL)
+
+
+def _booleans(texts: pa.Array) -> Any:
+    return texts.cast(pa.bool_())
+
+
+def _dates(texts: pa.Array) -> Any:
+    days = texts.cast(pa.date32())
+    # Arrow accepts the year 0.
+    return days if pc.min(days.cast(pa.int32())).as_py() >= _FIRST_DAY else None
+
+
+class _DateTimes:
+    """Converts date-times in full seconds by the shift of each different hour to UTC."""
+
+    def __init__(self, timezone: tzinfo) -> None:
+        self._timezone = timezone
+        # In microseconds, by hour and offset; None for a text that is no hour.
+        self._shifts: dict[str, int | None] = {}
+
+    def usual(self, texts: pa.Array) -> Any:
+        different = texts.dictionary_encode()
+        if len(different.dictionary) * 4 < len(texts):
+            values = self._converted(different.dictionary)
+            return values and values.take(different.indices)
+        return self._converted(texts)
+
+    def _converted(self, texts: pa.Array) -> Any:
+        if pc.min(pc.utf8_length(texts)).as_py() < _SECOND:
+            return None
+        local = pc.utf8_slice_codeunits(texts, 0, _SECOND).cast(_LOCAL)
+        hours = pc.utf8_replace_slice(texts, _HOUR, _SECOND, "").dictionary_encode()
+        if len(self._shifts) > _MEMORY:
+            self._shifts.clear()
+        shifts = [self._shift(hour) for hour in hours.dictionary.to_pylist()]
+        if None in shifts:
+            return None
+        shift = pa.array(shifts, pa.duration("us")).take(hours.indices)
+        return pc.add(local, shift).cast(TYPES[Kind.DATETIME])
+
+    def _shift(self, hour: str) -> int | None:
+        if hour not in self._shifts:
+            in_utc = hour_in_utc(hour[:_HOUR], hour[_HOUR:], self._timezone)
+            self._shifts[hour] = (_hour(in_utc) - _hour(hour)) // _MICROSECOND if in_utc else None
+        return self._shifts[hour]
+
+
+def _hour(text: str) -> datetime:
+    return datetime.fromisoformat(f"{text[:10]}T{text[11:_HOUR]}:00:00")
+
+
+_USUAL: Mapping[Kind, Callable[[pa.Array], Any]] = {
+    Kind.INTEGER: _integers,
+    Kind.DECIMAL: _decimals,
+    Kind.BOOLEAN: _booleans,
+    Kind.DATE: _dates,
+}
