@@ -21,7 +21,7 @@ from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox
 MAX_JOBS = 2
 FORKS = multiprocessing.get_context("forkserver")
 # What takes long to import; the tests' own folder is not on the path of the server.
-FORKS.set_forkserver_preload(["hypothesis", "tap_affiliate_reports.tap"])
+FORKS.set_forkserver_preload(["hypothesis", "pyarrow.csv", "tap_affiliate_reports.tap"])
 
 
 @dataclass(kw_only=True)

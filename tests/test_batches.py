@@ -9,14 +9,12 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
 import pytest
+from batch_files import VERSION, content
 from databases import Postgres
 from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
 from harness import FakeClock, Run, config_for, discover, sync
@@ -43,7 +41,6 @@ pytestmark = pytest.mark.chain
 LISTING = "mp_action_listing_fast"
 # A report with values that do not fit their types.
 ODD = "mp_account_audit_log"
-VERSION = "_sdc_table_version"
 
 
 def batched(config: Mapping[str, Any], root: Path, **options: Any) -> dict[str, Any]:
@@ -55,30 +52,6 @@ def batched(config: Mapping[str, Any], root: Path, **options: Any) -> dict[str, 
 
 def batches(run: Run, stream: str) -> list[dict[str, Any]]:
     return [m for m in run.messages if m["type"] == "BATCH" and m["stream"] == stream]
-
-
-def content(batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Read the records of a BATCH message's files."""
-    records = []
-    for url in batch["manifest"]:
-        raw = Path(unquote(urlsplit(url).path)).read_bytes()
-        if batch["encoding"]["format"] == "arrow":
-            with pa.ipc.open_file(pa.BufferReader(raw)) as reader:
-                records += map(as_json, reader.read_all().to_pylist())
-            continue
-        text = gzip.decompress(raw) if batch["encoding"]["compression"] == "gzip" else raw
-        records += [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
-    return records
-
-
-def as_json(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record of an Arrow file with the values of a RECORD message."""
-    texts = {
-        name: value.strftime("%Y-%m-%dT%H:%M:%SZ") if hasattr(value, "hour") else str(value)
-        for name, value in record.items()
-        if isinstance(value, date)
-    }
-    return {**record, **texts}
 
 
 ENCODINGS = [

@@ -18,6 +18,7 @@ from typing import Any
 
 import kill_child
 import pytest
+from batch_files import BatchWarehouse
 from harness import FakeClock, config_for, sync, windows_of
 from killing import (
     MAX_JOBS,
@@ -47,16 +48,27 @@ class World(Killing):
 
     source: SmallSource
     max_jobs: int = MAX_JOBS
+    # The format of BATCH files; without one, rows are RECORDs.
+    batches: str = ""
+
+    def __post_init__(self) -> None:
+        if self.batches:
+            self.warehouse = BatchWarehouse()
 
     @property
     def config(self) -> dict[str, Any]:
-        return config_for(
+        config = config_for(
             self.sandbox,
             reports=list(REPORTS),
             window="week",
             max_concurrent_jobs=self.max_jobs,
             START_DATE=START.isoformat(),
         )
+        if not self.batches:
+            return config
+        storage = {"root": str(self.folder / "batches")}
+        batch = {"encoding": {"format": self.batches}, "storage": storage, "batch_size": 3}
+        return config | {"batch_config": batch}
 
     def night(self) -> None:
         first = sync(self.config, self.clock).ok()
@@ -92,6 +104,7 @@ class Worlds:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self.stack, self.count = folder, stack, 0
+        self.batches = ""
 
     def __call__(self, *, night: bool) -> World:
         self.count += 1
@@ -100,7 +113,9 @@ class Worlds:
         clock = FakeClock()
         sandbox = self.stack.enter_context(Sandbox(now=clock.now, job_seconds=2))
         source = SmallSource(sandbox, clock, REPORTS)
-        world = World(folder=folder, clock=clock, sandbox=sandbox, source=source)
+        world = World(
+            folder=folder, clock=clock, sandbox=sandbox, source=source, batches=self.batches
+        )
         if night:
             world.night()
         return world
@@ -127,6 +142,15 @@ def test_killed_after_any_message_a_sync_resumes_to_exactly_the_source(
     worlds: Worlds, night: bool, older: int
 ) -> None:
     assert kill_after_messages(worlds, night=night, older=older).count("STATE") > 6
+
+
+def test_killed_after_any_message_a_sync_with_batch_files_resumes_to_exactly_the_source(
+    worlds: Worlds,
+) -> None:
+    worlds.batches = "arrow"
+    kinds = kill_after_messages(worlds, night=True, older=0)
+    assert kinds.count("BATCH") > 4
+    assert kinds.count("STATE") > 6
 
 
 def test_a_kill_costs_the_exports_that_no_state_knew_and_no_other(worlds: Worlds) -> None:
