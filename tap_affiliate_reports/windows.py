@@ -95,7 +95,8 @@ class LedgerEntry:
     `refreshed_at` is None until the window was loaded once. `unfinished` means that a load has
     begun and not finished; `rows` is then an upper bound of the rows in the warehouse. A window
     with `reload_after` needs a file that was finished after that moment. `job` is the id of the job
-    to replay, or "".
+    to replay, or "". `content` identifies what was loaded, None if it is not known; `loaded_at` is
+    when the loaded file was finished, None if that is `refreshed_at`: a newer file was identical.
     """
 
     start: date
@@ -105,6 +106,13 @@ class LedgerEntry:
     job: str = ""
     unfinished: bool = False
     reload_after: datetime | None = None
+    content: str | None = None
+    loaded_at: datetime | None = None
+
+    @property
+    def rows_refreshed_at(self) -> datetime | None:
+        """The `_refreshed_at` of the window's rows."""
+        return self.loaded_at or self.refreshed_at
 
     @property
     def is_complete(self) -> bool:

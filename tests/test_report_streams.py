@@ -429,8 +429,10 @@ class TestDates:
         config = config_for(sandbox, reports=["sales"])
         today = sync({**config, "end_date": "2026-11-19"}, clock).ok()
         clock.advance(hours=8)
+        spent = len(sandbox.impact.exports), sandbox.impact.replays
         run = sync(config, clock, state=today.state).ok()
-        assert slots_of(run) == ["2026-11-01"]
+        assert (len(sandbox.impact.exports), sandbox.impact.replays) != spent
+        assert [row["slot"] for row in run.records("report_windows")] == ["2026-11-01"]
         assert run.bookmark("sales") == "2026-11-19"
 
     def test_a_start_that_moves_on_leaves_the_slots_before_it_alone(
@@ -441,9 +443,9 @@ class TestDates:
         run = sync(config, clock).ok()
         clock.advance(days=1)
         later = sync({**config, "start_date": "2026-10-20"}, clock, state=run.state).ok()
-        assert slots_of(later) == ["2026-11-01", "2026-10-01"]
-        october = [row["Day"] for row in later.records("sales") if "-10-" in row["Day"]]
-        assert october == ["2026-10-05", "2026-10-15", "2026-10-25"], "a slot never shrinks"
+        looked_at = [(row["slot"], row["start_date"]) for row in later.records("report_windows")]
+        assert looked_at == [("2026-11-01", "2026-11-01"), ("2026-10-01", "2026-10-01")]
+        assert slots_of(later) == ["2026-11-01"], "a slot never shrinks, so October is unchanged"
         assert later.windows("sales").keys() == set(WINDOWS)
 
     def test_an_earlier_start_widens_the_first_slot_and_adds_those_before(

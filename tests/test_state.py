@@ -280,7 +280,7 @@ class TestStateOfASync:
             "2026-11-18",
         )
         september, _, november = state["windows"]
-        assert {**november, "refreshed_at": ""} == {
+        assert {**november, "refreshed_at": "", "content": len(november["content"])} == {
             "slot": "2026-11-01",
             "start": "2026-11-01",
             "end": "2026-11-18",
@@ -289,6 +289,8 @@ class TestStateOfASync:
             "job": jobs["2026-11-18"],
             "unfinished": False,
             "reload_after": None,
+            "content": 32,
+            "loaded_at": None,
         }
         assert (september["slot"], september["start"]) == ("2026-09-01", "2026-09-10")
 
@@ -309,7 +311,7 @@ class TestStateOfASync:
 
         clock.advance(days=1)
         run = sync(config, clock, state=run.state).ok()
-        assert {row["_window_start"] for row in run.records("sales")} == {
+        assert {row["slot"] for row in run.records("report_windows")} == {
             "2026-10-01",
             "2026-11-01",
         }, "what was skipped once is not loaded on the next night"

@@ -113,6 +113,8 @@ class Export:
     # When the stream began and finished to write the file's rows.
     rows_began: float | None = None
     rows_ended: float | None = None
+    # Whether the file is identical to the one loaded before, so that its rows were not written.
+    is_unchanged: bool = False
 
     def __str__(self) -> str:
         return str(self.order)

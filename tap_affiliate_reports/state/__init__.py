@@ -18,10 +18,12 @@ A report (`StreamState`):
        {"slot": "2026-10-01",                # first day of the calendar slot
         "start": "2026-10-01", "end": "2026-10-31",  # the days requested, inclusive
         "rows": 120,                         # rows in the warehouse, an upper bound if unfinished
-        "refreshed_at": "2026-11-02T03:04:05Z",      # when the file was finished, or null
+        "refreshed_at": "2026-11-02T03:04:05Z",      # when the newest file was finished, or null
         "job": "b2345...",                   # the job to replay, or ""
         "unfinished": false,                 # a load has begun and not finished
-        "reload_after": null}],              # the next file must be finished after this moment
+        "reload_after": null,                # the next file must be finished after this moment
+        "content": "9f2c...",                # a digest of what was loaded; null once settled
+        "loaded_at": null}],                 # the loaded file's date, if a newer one is identical
      "former": [                             # windows of old settings whose rows are still live
        {"account": "...", "program": "all", "slot": "2026-07-01", "start": "2026-07-01",
         "end": "2026-09-30", "rows": 300, "keys": null, "retire_first": false}],

@@ -48,12 +48,27 @@ class Ledger:
                 job=job,
                 unfinished=True,
                 reload_after=before.reload_after if before else None,
+                loaded_at=before.loaded_at if before else None,
             ),
         )
 
-    def finish(self, window: Window, rows: int, refreshed_at: datetime, job: str) -> None:
+    def finish(
+        self,
+        window: Window,
+        rows: int,
+        refreshed_at: datetime,
+        job: str,
+        content: str | None = None,
+    ) -> None:
         """Record a window as loaded; `job` is the id of the job to replay, or ""."""
-        self._write(window.slot, LedgerEntry(window.start, window.end, rows, refreshed_at, job))
+        entry = LedgerEntry(window.start, window.end, rows, refreshed_at, job, content=content)
+        self._write(window.slot, entry)
+
+    def note_unchanged(self, slot: date, refreshed_at: datetime, job: str) -> None:
+        """Record that a newer file of a loaded window is identical to the one loaded."""
+        before = self.windows[slot]
+        loaded_at = before.rows_refreshed_at
+        self._write(slot, replace(before, refreshed_at=refreshed_at, job=job, loaded_at=loaded_at))
 
     def advance_bookmark(self, day: date) -> None:
         """Move the bookmark to this day, if that is later."""
@@ -111,6 +126,8 @@ def _row(slot: date, entry: LedgerEntry) -> dict[str, Any]:
         "job": entry.job,
         "unfinished": entry.unfinished,
         "reload_after": to_optional(entry.reload_after),
+        "content": entry.content,
+        "loaded_at": to_optional(entry.loaded_at),
     }
 
 
@@ -124,4 +141,6 @@ def _entry(row: Mapping[str, Any]) -> tuple[date, LedgerEntry]:
         job=str(row.get("job") or ""),
         unfinished=bool(row.get("unfinished")),
         reload_after=from_optional(row.get("reload_after")),
+        content=str(row["content"]) if row.get("content") else None,
+        loaded_at=from_optional(row.get("loaded_at")),
     )

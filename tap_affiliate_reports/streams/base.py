@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 FULL_TABLE = "FULL_TABLE"
 
+# What the settings of stream maps begin with.
+MAP_SETTINGS = ("stream_map", "faker", "flattening")
+
 KEYS_NOT_USED = "%s: key_properties %s of the catalog are not used; the keys are %s"
 
 
@@ -129,6 +132,13 @@ class AffiliateStream(SdkStream):
             # A test of the connection selects all streams.
             self.register()
         return super().stream_maps
+
+    def map_settings(self) -> dict[str, Any]:
+        """Return the settings that decide how a record is mapped; none if it is not."""
+        if not self.is_mapped:
+            return {}
+        names = sorted(name for name in self.config if name.startswith(MAP_SETTINGS))
+        return {name: self.config[name] for name in names}
 
     @property
     def is_mapped(self) -> bool:

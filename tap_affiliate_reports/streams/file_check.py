@@ -1,4 +1,4 @@
-"""Whether a downloaded file is the report's, and whether its keys are unique."""
+"""Whether a downloaded file is the report's, its keys are unique, and its content is new."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tap_affiliate_reports.exports.order import ExportOrder
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.schema import ADDED, Column, match_header, row_parser
 from tap_affiliate_reports.streams.rules import ReportRules
+from tap_affiliate_reports.windows import Window
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,17 @@ class FileCheck:
                 msg = f"{order}: the primary_keys are {what} in row {number}: {shown}"
                 raise KeyViolation(msg)
             seen.add(key)
+
+
+class SeenFiles:
+    """The content of the files of one sync: two windows have one if a report ignores dates."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[str, str], Window] = {}
+
+    def window_with(self, program: str, window: Window, summary: Summary) -> Window | None:
+        """Return another window whose file had the same rows, None if there is none."""
+        if not summary.rows or window.is_snapshot:
+            return None
+        other = self._windows.setdefault((program, summary.digest), window)
+        return None if other == window else other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +19,17 @@ from tap_affiliate_reports.schema import (
     kind_of_property,
     match_header,
     row_parser,
+    unknown_columns,
 )
 from tap_affiliate_reports.sdk import BatchConfig, SDKBatchMessage
+from tap_affiliate_reports.zones import zone_name
 
 if TYPE_CHECKING:
     from tap_affiliate_reports.streams.table import TableStream
 
 VERSION = "_sdc_table_version"
+# Half of a SHA-256: the state has one for each window that may still change.
+CONTENT_LENGTH = 32
 VALUES_UNPARSED = "%s: %d values of %s do not fit its type and are kept in _unparsed"
 
 
@@ -48,15 +53,35 @@ class FileRows:
         summary = result.summary
         self._format = stream.source.exports.format_of(export.order.request)
         self._path, self._header = result.path, summary.header
+        self._summary = summary
         self._match = match_header(stream.names_of(summary.header), stream.columns)
-        if summary.header:
-            stream.warn_of_missing(export, self._match.missing)
         self._new: Sequence[Column] = ()
-        if self._match.unknown and summary.rows:
-            self._new = stream.add_columns(export, self._match.unknown, summary.kinds)
+
+    def content(self) -> str:
+        """Return a digest of all that the records depend on, but the date of the file."""
+        stream, summary = self.stream, self._summary
+        new = unknown_columns(self._match.unknown, stream.schema["properties"], summary.kinds)
+        selected = {*stream.selected_columns, *(column.name for column in new)}
+        present, _ = self._match.project(new, selected)
+        constants = {k: v for k, v in self.constants.items() if k != "_refreshed_at"}
+        parts = [
+            summary.digest,
+            [[index, column.name, column.kind.value] for index, column in present],
+            stream.singer_decimal,
+            zone_name(stream.source.zone),
+            stream.version,
+            constants,
+            stream.map_settings(),
+        ]
+        return hashlib.sha256(json_text(parts).encode()).hexdigest()[:CONTENT_LENGTH]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Write the rows in blocks; yield them as records only where a map must see each."""
+        if self._header:
+            self.stream.warn_of_missing(self.export, self._match.missing)
+        if self._match.unknown and self._summary.rows:
+            unknown, kinds = self._match.unknown, self._summary.kinds
+            self._new = self.stream.add_columns(self.export, unknown, kinds)
         self.stream.totals.rows_of_file = 0
         if self.stream.is_mapped or not self.stream.writes_blocks:
             unparsed = yield from self._one_by_one()

@@ -18,7 +18,7 @@ from tap_affiliate_reports.state import StreamState, to_timestamp
 from tap_affiliate_reports.state.former import FormerWindow
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
 from tap_affiliate_reports.streams.base import FULL_TABLE
-from tap_affiliate_reports.streams.file_check import FileCheck
+from tap_affiliate_reports.streams.file_check import FileCheck, SeenFiles
 from tap_affiliate_reports.streams.file_rows import FileRows
 from tap_affiliate_reports.streams.planning import Planner
 from tap_affiliate_reports.streams.retirement import Retirement
@@ -36,6 +36,7 @@ IDENTICAL_FILES = (
     "%s: its file is identical to that of %s: if the report ignores dates, set window: none for it "
     "in report_options"
 )
+UNCHANGED = "unchanged %s: its file is identical to the one loaded, %d rows not sent again, job %s"
 RETIRING = "retiring %d rows of the former window %s..%s of %s"
 
 
@@ -61,7 +62,7 @@ class ReportStream(TableStream):
         self.retirement = Retirement(self.rules, StreamState({}), ())
         # How many rows of the present window a filter must not hide, because they may be loaded.
         self._rows_in_warehouse = 0
-        self._digests: dict[tuple[str, str], str] = {}
+        self._seen = SeenFiles()
         super().__init__(
             tap, run, source, report.stream, columns, added=ADDED, singer_decimal=singer_decimal
         )
@@ -169,8 +170,14 @@ class ReportStream(TableStream):
         began = load.export.rows_began = self.clock.monotonic()
         reload = parse_reload(self.state.reload) if self.state.reload else None
         load.refuse_loss(result, self.state.former, reload)
-        self._warn_of_identical_file(load, result.summary.rows, result.summary.digest)
+        if other := self._seen.window_with(load.partition.program, load.window, result.summary):
+            self.logger.warning(IDENTICAL_FILES, load.export, other)
         constants = load.constants(result)
+        rows = FileRows(self, load.export, result, constants)
+        content = rows.content()
+        if load.is_loaded(content) and not self.retirement.replaced_by(load.window):
+            self._skip_rows(load, result)
+            return
         self._rows_in_warehouse = max(
             load.rows_in_warehouse,
             self.retirement.rows_with_keys_of(
@@ -181,7 +188,6 @@ class ReportStream(TableStream):
         load.begin(result)
         self.write_state()
         yield from self._retire_replaced(load)
-        rows = FileRows(self, load.export, result, constants)
         yield from rows.records()
         numbers = load.vanished_numbers(result)
         for number in numbers:
@@ -197,20 +203,21 @@ class ReportStream(TableStream):
                 seconds=result.seconds_waited + seconds,
             )
         )
-        load.finish(result)
+        load.finish(result, content)
         self.write_state()
         self.totals.vanished += len(numbers)
         self.totals.unparsed += rows.unparsed
         self.log_loaded(load.export, result, seconds)
 
-    def _warn_of_identical_file(self, load: WindowLoad, rows: int, digest: str) -> None:
-        """Warn of two windows with one content: the report may not have dates at all."""
-        if not rows or load.window.is_snapshot:
-            return
-        window = load.export.order.window
-        other = self._digests.setdefault((load.partition.program, digest), window)
-        if other != window:
-            self.logger.warning(IDENTICAL_FILES, load.export, other)
+    def _skip_rows(self, load: WindowLoad, result: ResultFile) -> None:
+        """Record a window whose rows are all in the warehouse, without writing them again."""
+        export, rows = load.export, result.summary.rows
+        self.audit.write(load.audit_row(result, seconds=result.seconds_waited, unchanged=True))
+        load.note_unchanged(result)
+        self.write_state()
+        export.is_unchanged, export.rows_ended = True, self.clock.monotonic()
+        self.totals.loaded += 1
+        self.logger.info(UNCHANGED, export, rows, result.job.id or "none")
 
     @override
     def write_record(self, record: Record) -> None:

@@ -59,7 +59,7 @@ class Retirement:
     def tombstones(self, former: FormerWindow) -> list[dict[str, Any]]:
         """Return the tap's columns of each row of a former window that no new row replaced."""
         same = self._window_with_same_keys(former)
-        refreshed_at = same.refreshed_at if same else None
+        refreshed_at = same.rows_refreshed_at if same else None
         record = {
             **dict.fromkeys(ADDED),
             "_account": former.account,

@@ -128,15 +128,38 @@ class WindowLoad(Judge):
 
     # The ledger
 
+    def is_loaded(self, content: str) -> bool:
+        """Return whether a file with this content is what the warehouse has of the window."""
+        before, window = self.before, self.window
+        return (
+            before is not None
+            and before.is_complete
+            and before.reload_after is None
+            and (before.start, before.end) == (window.start, window.end)
+            and before.content == content
+        )
+
     def begin(self, result: ResultFile) -> None:
         """Record that the window's load has begun."""
         job = self.rules.resumable(result.job.id)
         self.partition.ledger.begin(self.window, result.summary.rows, job)
 
-    def finish(self, result: ResultFile) -> None:
+    def finish(self, result: ResultFile, content: str) -> None:
         """Record that the window is loaded, and move the bookmark if it can move."""
+        job, at = self.rules.resumable(result.job.id), result.finished_at
+        # A settled window is not refreshed, so its content would only make the state larger.
+        is_settled = not self.window.is_snapshot and self.rules.freshness.is_settled(
+            self.window.end, at
+        )
+        self.partition.ledger.finish(
+            self.window, result.summary.rows, at, job, None if is_settled else content
+        )
+        self.partition.move_bookmark(self.rules.freshness)
+
+    def note_unchanged(self, result: ResultFile) -> None:
+        """Record that a newer file is identical to the one loaded, and move the bookmark."""
         job = self.rules.resumable(result.job.id)
-        self.partition.ledger.finish(self.window, result.summary.rows, result.finished_at, job)
+        self.partition.ledger.note_unchanged(self.window.slot, result.finished_at, job)
         self.partition.move_bookmark(self.rules.freshness)
 
     def note_job(self) -> None:
@@ -152,7 +175,13 @@ class WindowLoad(Judge):
     # The audit
 
     def audit_row(
-        self, result: ResultFile, *, vanished: int, unparsed: int, seconds: float
+        self,
+        result: ResultFile,
+        *,
+        vanished: int = 0,
+        unparsed: int = 0,
+        seconds: float,
+        unchanged: bool = False,
     ) -> Mapping[str, Any]:
         """Return the window's record of the stream `report_windows`."""
         request, summary = self.export.order.request, result.summary
@@ -166,10 +195,11 @@ class WindowLoad(Judge):
             "job_id": result.job.id or None,
             "completed_at": to_timestamp(result.finished_at),
             "rows_in_file": summary.rows,
-            "rows_emitted": summary.rows + vanished,
+            "rows_emitted": 0 if unchanged else summary.rows + vanished,
             "previous_rows": self.before.rows if self.before else 0,
             "vanished": vanished,
             "unparsed": unparsed,
+            "unchanged": unchanged,
             "bytes": summary.size,
             "sha256": summary.digest,
             "seconds": round(seconds, 3),

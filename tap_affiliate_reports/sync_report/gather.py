@@ -187,7 +187,7 @@ def _moments(export: Export, ended: float) -> Iterator[tuple[Phase, float]]:
 
 def _result(export: Export, *, stream_failed: bool) -> str:
     if export.rows_ended is not None:
-        return "loaded"
+        return "unchanged" if export.is_unchanged else "loaded"
     if has_failed(export, stream_failed=stream_failed):
         return "failed"
     return f"not loaded: {export.skip_reason}" if export.skip_reason else "not loaded"

@@ -36,7 +36,7 @@ def loaded(rows: int, own: ReportRules | None = None) -> dict[str, Any]:
     first = load(own or rules(), raw)
     file = result(rows, datetime(2026, 10, 31, 12, tzinfo=timezone.utc))
     first.begin(file)
-    first.finish(file)
+    first.finish(file, "c")
     return raw
 
 
@@ -75,7 +75,7 @@ def test_the_ledger_says_that_a_load_has_begun_and_then_that_it_is_finished() ->
     window.begin(result(2))
     (entry,) = raw["windows"]
     assert (entry["rows"], entry["unfinished"]) == (5, True)
-    window.finish(result(2))
+    window.finish(result(2), "c")
     (entry,) = raw["windows"]
     assert (entry["rows"], entry["unfinished"], entry["job"]) == (2, False, "j1")
     assert raw["replication_key_value"] == "2026-10-31"
@@ -158,6 +158,28 @@ def test_the_constants_of_a_snapshot_end_on_the_day_of_its_file() -> None:
     constants = window.constants(result(1, datetime(2026, 11, 18, 20, tzinfo=timezone.utc)))
     assert (constants["_window_start"], constants["_window_end"]) == ("1970-01-01", "2026-11-19")
     assert (constants["_account"], constants["_program_id"]) == ("A1", "all")
+
+
+def test_a_file_that_is_identical_to_the_one_loaded_is_known_by_its_content() -> None:
+    raw = loaded(3)
+    del raw["windows"][0]["content"]
+    assert not load(rules(), raw).is_loaded("c"), "a state of before has no contents"
+    first = load(rules(), raw)
+    first.begin(result(3))
+    assert not load(rules(), raw).is_loaded("c")
+    first.finish(result(3, NOW - timedelta(days=3)), "c")
+    window = load(rules(), raw)
+    assert (window.is_loaded("c"), window.is_loaded("d")) == (True, False)
+    window.note_unchanged(result(3, NOW - timedelta(days=1)))
+    (entry,) = raw["windows"]
+    assert (entry["refreshed_at"], entry["loaded_at"]) == (
+        "2026-11-18T15:00:00Z",
+        "2026-11-16T15:00:00Z",
+    )
+    for changed in ({"unfinished": True}, {"reload_after": "2026-11-19T15:00:00Z"}):
+        assert not load(rules(), {**raw, "windows": [{**entry, **changed}]}).is_loaded("c")
+    row = window.audit_row(result(3), seconds=1.0, unchanged=True)
+    assert (row["unchanged"], row["rows_in_file"], row["rows_emitted"]) == (True, 3, 0)
 
 
 def test_the_audit_counts_what_was_written() -> None:
