@@ -174,7 +174,8 @@ def test_a_file_has_the_records_of_its_rows(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "BLOCK", block)
         expected = one_by_one(list(reader.read_rows(path, header)), match, added, **options)
-        found = in_batches(reader.read_blocks(path, header), match, added, **options)
+        blocks = reader.read_blocks(path, reader.inspect(path))
+        found = in_batches(blocks, match, added, **options)
     assert found == expected
 
 
@@ -293,7 +294,7 @@ def test_a_large_file_is_read_as_plain_text(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
     rows = [[str(n), f'"{n}"\r\n', ""] for n in range(30_000)]
     path.write_text(as_csv([["a", "b", "c"], *rows], csv.QUOTE_ALL), newline="")
-    blocks = list(csv_format.read_blocks(path, ["a", "b", "c"]))
+    blocks = list(csv_format.read_blocks(path, csv_format.inspect(path)))
     plain = sum(block.rows for block in blocks if isinstance(block, PlainText))
     assert plain > 0.9 * len(rows)
     match = match_header(["a", "b", "c"], [column("a", Kind.INTEGER), column("b"), column("c")])

@@ -6,7 +6,7 @@ Each module or package here is a ResultFormat; none of them knows the source of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -39,7 +39,8 @@ class Summary:
     `rows` counts those after the header. `size` is in bytes, as stored; `digest` is the SHA-256 of
     the bytes after decompression. `terminated` is False if the last line has no line end: only this
     shows that a delimited file may have been cut within its last value. `kinds` are the types of
-    the columns, if the format has typed cells.
+    the columns, if the format has typed cells. `plain` has the (rows, lines) of each block of text
+    in turn, None for one that is not plain CSV, so that `read_blocks` need not count again.
     """
 
     header: list[str]
@@ -48,6 +49,7 @@ class Summary:
     digest: str
     terminated: bool
     kinds: Sequence[Kind] = ()
+    plain: Sequence[tuple[int, int] | None] = field(default=(), repr=False, compare=False)
 
 
 class ResultFormat(Protocol):
@@ -62,7 +64,7 @@ class ResultFormat(Protocol):
     def read_columns(self, path: Path, header: Sequence[str]) -> Iterator[Columns]:
         """Yield the same rows as blocks of columns."""
 
-    def read_blocks(self, path: Path, header: Sequence[str]) -> Iterator[Columns | PlainText]:
+    def read_blocks(self, path: Path, summary: Summary) -> Iterator[Columns | PlainText]:
         """Yield the same rows as blocks of columns, or as text where the file is plain CSV."""
 
 

@@ -76,7 +76,9 @@ def read_columns(path: Path, header: Sequence[str]) -> Iterator[Columns]:
     return in_columns(read_rows(path, header))
 
 
-read_blocks = read_columns
+def read_blocks(path: Path, summary: Summary) -> Iterator[Columns]:
+    """Yield the same rows as blocks of columns."""
+    return read_columns(path, summary.header)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

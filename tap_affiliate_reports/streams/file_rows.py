@@ -69,7 +69,6 @@ class FileRows:
             [[index, column.name, column.kind.value] for index, column in present],
             stream.singer_decimal,
             zone_name(stream.source.zone),
-            stream.version,
             constants,
             stream.map_settings(),
         ]
@@ -123,7 +122,7 @@ class FileRows:
             constants=self._with_version(),
             kinds={**kinds, VERSION: Kind.INTEGER},
         )
-        blocks = self._format.read_blocks(self._path, self._header)
+        blocks = self._format.read_blocks(self._path, self._summary)
         with self._files(config, lambda file: open_batches(file, encoded.schema)) as files:
             for batch in encoded.batches(blocks):
                 rest = batch

@@ -23,6 +23,7 @@ SECTIONS = ("start", "rows", "batches", "waiting", "programs")
 QUICK = ((100_000, 5), (100_000, 30), (100_000, 100))
 FULL = (*QUICK, (1_000_000, 5), (1_000_000, 30), (1_000_000, 100))
 LARGE = (1_000_000, 30)
+FILES = (150_000, 30)
 
 
 def tell(line: str) -> None:
@@ -47,7 +48,8 @@ def main() -> None:
         if "rows" in options.only:
             measure_rows(options, folder, runs)
         if "batches" in options.only:
-            batches.against_records(folder, *QUICK[1], runs, tell)
+            batches.against_records(folder, *FILES, runs, tell)
+            batches.arrow_memory(folder, *LARGE, tell)
         if "waiting" in options.only:
             waiting.slow_jobs(3.0, runs if options.full else 1, tell)
             waiting.polls(3.0, runs if options.full else 1, tell)

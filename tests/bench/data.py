@@ -33,12 +33,12 @@ def file_of(folder: Path, rows: int, columns: int) -> Path:
     if path.exists():
         return path
     if rows > DISTINCT_ROWS:
-        part = file_of(folder, DISTINCT_ROWS, columns).read_bytes()
-        header, body = part[: part.index(b"\n") + 1], part[part.index(b"\n") + 1 :]
+        part = file_of(folder, DISTINCT_ROWS, columns).read_bytes().splitlines(keepends=True)
         with path.open("wb") as file:
-            file.write(header)
+            file.write(part[0])
             for _ in range(rows // DISTINCT_ROWS):
-                file.write(body)
+                file.writelines(part[1:])
+            file.writelines(part[1 : 1 + rows % DISTINCT_ROWS])
         return path
     texts = [KINDS[n % len(KINDS)][1] for n in range(columns)]
     with path.open("w", encoding="utf-8", newline="") as file:

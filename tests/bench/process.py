@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 OFTEN = 0.01
 # As where it is installed: modules are compiled once, and stdout has a buffer.
@@ -29,13 +29,13 @@ class Cost(NamedTuple):
     megabytes: float
 
 
-def run(arguments: Sequence[str | Path]) -> Cost:
-    """Run Python with these arguments, stdout to nowhere; end the benchmark where it fails."""
+def run(arguments: Sequence[str | Path], out: IO[bytes] | None = None) -> Cost:
+    """Run Python with these arguments, stdout to `out`; end the benchmark where it fails."""
     with tempfile.TemporaryFile() as log:
         began = time.perf_counter()
         child = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
-            stdout=subprocess.DEVNULL,
+            stdout=out or subprocess.DEVNULL,
             stderr=log,
             env=ENVIRONMENT,
         )

@@ -162,7 +162,6 @@ def test_an_ordinary_block_is_read_at_once(block, end):
     lines_of_it = len(list(io.StringIO(block, newline="")))
     assert in_rows(fast.plain_columns(block, 2))[:3] == (len(rows), lines_of_it, rows)
     assert fast.plain_count(block, 2)[:3] == (len(rows), lines_of_it, ())
-    assert fast.plain_text(block, 2).text == block
 
 
 @settings(max_examples=examples(1000))

@@ -52,15 +52,6 @@ def plain_count(block: str, width: int) -> Block | None:
     return Block(rows, rows + _line_ends(quoted))
 
 
-def plain_text(block: str, width: int) -> Block | None:
-    """Return the text of a block if each row has `width` fields, more than one."""
-    # A reader may take a byte order mark at the start of a text for no part of it.
-    if block.startswith("\ufeff"):
-        return plain_columns(block, width)
-    counted = plain_count(block, width)
-    return counted and counted._replace(text=block)
-
-
 def plain_columns(block: str, width: int) -> Block | None:
     """Split a block if each row has `width` fields, more than one; None if not plain."""
     if not _may_be_plain(block):

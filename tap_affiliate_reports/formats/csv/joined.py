@@ -28,6 +28,6 @@ def read_columns(path: Path, header: Sequence[str] | None = None) -> Iterator[Co
     return csv.read_columns(path, header, joined=True)
 
 
-def read_blocks(path: Path, header: Sequence[str] | None = None) -> Iterator[Columns | PlainText]:
+def read_blocks(path: Path, summary: Summary) -> Iterator[Columns | PlainText]:
     """Yield the same rows as blocks of columns, or as text where the file is plain CSV."""
-    return csv.read_blocks(path, header, joined=True)
+    return csv.read_blocks(path, summary, joined=True)

@@ -8,28 +8,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import logging
 from typing import TYPE_CHECKING
 
 from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import BLOCK_ROWS, MAX_RECORD, PlainText, Summary
-from tap_affiliate_reports.formats.csv.fast import (
-    MAX_FIELD,
-    Block,
-    plain_columns,
-    plain_count,
-    plain_text,
-)
+from tap_affiliate_reports.formats.csv.content import unpacked_content
+from tap_affiliate_reports.formats.csv.fast import MAX_FIELD, Block, plain_columns, plain_count
 from tap_affiliate_reports.formats.csv.lines import BLOCK, Lines
-from tap_affiliate_reports.packed import BROKEN_GZIP, unpacked
+from tap_affiliate_reports.packed import BROKEN_GZIP
 
 if TYPE_CHECKING:
-    import gzip
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    from _typeshed import WriteableBuffer
 
     from tap_affiliate_reports.formats import Columns
 
@@ -47,14 +38,17 @@ def inspect(path: Path, *, joined: bool = False) -> Summary:
     With `joined`, rows equal to the header do not count.
     """
     header: list[str] = []
+    plain: list[tuple[int, int] | None] = []
 
     def count(block: str, width: int) -> Block | None:
         may_repeat = joined and _may_repeat(header, block)
-        return (plain_columns if may_repeat else plain_count)(block, width)
+        found = (plain_columns if may_repeat else plain_count)(block, width)
+        plain.append(found and (found.rows, found.lines))
+        return found
 
     with path.open("rb") as file:
         digest = hashlib.sha256()
-        lines = Lines(_content(file, digest.update))
+        lines = Lines(unpacked_content(file, digest.update))
         blocks = _blocks(lines, count)
         header += _header(lines, blocks)
         rows = repeated = 0
@@ -70,6 +64,7 @@ def inspect(path: Path, *, joined: bool = False) -> Summary:
             size=path.stat().st_size,
             digest=digest.hexdigest(),
             terminated=lines.terminated,
+            plain=plain,
         )
 
 
@@ -93,10 +88,19 @@ def read_columns(
 
 
 def read_blocks(
-    path: Path, header: Sequence[str] | None = None, *, joined: bool = False
+    path: Path, summary: Summary, *, joined: bool = False
 ) -> Iterator[Columns | PlainText]:
     """Yield the same rows as blocks of columns, or as text where the file is plain CSV."""
-    for block in _checked_blocks(path, header, plain_text, joined=joined):
+    counted = iter(summary.plain)
+
+    def plain(block: str, width: int) -> Block | None:
+        known = next(counted, None)
+        # A reader may take a byte order mark at the start of a text for no part of it.
+        if block.startswith("\ufeff") or (joined and _may_repeat(summary.header, block)):
+            return plain_columns(block, width)
+        return known and Block(*known, text=block)
+
+    for block in _checked_blocks(path, summary.header, plain, joined=joined):
         if block.text:
             yield PlainText(block.rows, block.text)
         else:
@@ -111,16 +115,10 @@ def _checked_blocks(
     joined: bool,
 ) -> Iterator[Block]:
     """Yield the blocks after the header; raise DamagedFile if `header` differs from the file's."""
-    own: list[str] = []
-
-    def without_header(block: str, width: int) -> Block | None:
-        # The columns are needed only if a row may be equal to the header.
-        return (plain_columns if _may_repeat(own, block) else plain)(block, width)
-
     with path.open("rb") as file:
-        lines = Lines(_content(file))
-        blocks = _blocks(lines, without_header if joined else plain)
-        own += _header(lines, blocks)
+        lines = Lines(unpacked_content(file))
+        blocks = _blocks(lines, plain)
+        own = _header(lines, blocks)
         if header is not None and own != list(header):
             raise DamagedFile("its header is not the one that was checked")
         for block in blocks:
@@ -266,35 +264,3 @@ def _after(pushed_back: list[str], texts: Iterator[str]) -> Iterator[str]:
         if text is None:
             return
         yield text
-
-
-def _content(
-    file: io.BufferedReader, on_read: Callable[[memoryview], object] = lambda _: None
-) -> io.BufferedReader:
-    """Return the decompressed content of a file; `on_read` is called with all bytes read."""
-    try:
-        stream = unpacked(file)
-    except BROKEN_GZIP as error:
-        raise DamagedFile(f"unreadable gzip at its start: {error}") from error
-    return io.BufferedReader(_ObservedStream(stream, on_read), BLOCK)
-
-
-class _ObservedStream(io.RawIOBase):
-    """A stream that calls a function with the bytes of each read."""
-
-    def __init__(
-        self, stream: io.BufferedReader | gzip.GzipFile, on_read: Callable[[memoryview], object]
-    ) -> None:
-        self._stream, self._on_read = stream, on_read
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        count = self._stream.readinto(buffer)
-        self._on_read(memoryview(buffer)[:count])
-        return count
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
