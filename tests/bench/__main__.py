@@ -19,11 +19,12 @@ import waiting
 
 from tap_affiliate_reports.sandbox import Sandbox
 
-SECTIONS = ("start", "rows", "batches", "waiting", "programs")
+SECTIONS = ("start", "rows", "batches", "waiting", "programs", "warehouse")
 QUICK = ((100_000, 5), (100_000, 30), (100_000, 100))
 FULL = (*QUICK, (1_000_000, 5), (1_000_000, 30), (1_000_000, 100))
 LARGE = (1_000_000, 30)
 FILES = (150_000, 30)
+WAREHOUSE = (40_000, 30)
 
 
 def tell(line: str) -> None:
@@ -56,6 +57,11 @@ def main() -> None:
         if "programs" in options.only:
             programs.small_windows((100, 1000), 1, tell)
             programs.loaded_before(1000, 200, folder, 1, tell)
+        if "warehouse" in options.only:
+            # Its environments need the package index, and they are large.
+            import warehouse
+
+            warehouse.into_databases(folder, *WAREHOUSE, runs, tell)
 
 
 def measure_rows(options: argparse.Namespace, folder: Path, runs: int) -> None:

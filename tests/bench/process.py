@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -51,6 +51,36 @@ def run(arguments: Sequence[str | Path], out: IO[bytes] | None = None) -> Cost:
             told = log.read().decode(errors="replace")[-2000:]
             sys.exit(f"{arguments} ended with {child.returncode}:\n{told}")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, peak)
+
+
+def pipeline(commands: Sequence[Sequence[str | Path]], environment: Mapping[str, str]) -> Cost:
+    """Run commands, each reading what the one before it writes; the peak is the sum of theirs."""
+    with tempfile.TemporaryFile() as log:
+        began = time.perf_counter()
+        running: list[subprocess.Popen[bytes]] = []
+        for place, command in enumerate(commands):
+            is_last = place == len(commands) - 1
+            running.append(
+                subprocess.Popen(
+                    list(map(str, command)),
+                    stdin=running[-1].stdout if running else subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL if is_last else subprocess.PIPE,
+                    stderr=log,
+                    env=ENVIRONMENT | environment,
+                )
+            )
+        for child in running:
+            if child.stdout is not None:
+                child.stdout.close()
+        peaks = [0.0] * len(running)
+        while any(child.poll() is None for child in running):
+            peaks = [_peak_megabytes(c.pid) or peaks[n] for n, c in enumerate(running)]
+            time.sleep(OFTEN)
+        seconds = time.perf_counter() - began
+        if any(child.returncode for child in running):
+            log.seek(0)
+            sys.exit(log.read().decode(errors="replace")[-4000:])
+    return Cost(seconds, 0.0, sum(peaks))
 
 
 def _peak_megabytes(process: int) -> float:
