@@ -22,8 +22,8 @@ ACCOUNT = {"account": "a", "user": "u", "password": "p", "warehouse": "w", "data
 FOLDER = "FAKESNOW_FOLDER"
 
 
-def why_not() -> str | None:
-    """Return why the packages can't be installed here; None if they can."""
+def installation_error() -> str | None:
+    """Return why fakesnow can't be installed here; None if it can."""
     uv = Path(sys.executable).with_name("uv")
     done = subprocess.run(
         [uv, "pip", "install", "--dry-run", "--python", sys.executable, FAKESNOW],
@@ -35,7 +35,7 @@ def why_not() -> str | None:
 
 
 def install(folder: Path) -> Meltano:
-    """Let Meltano install the tap and the loader, and put fakesnow beneath the loader."""
+    """Let Meltano install the tap and the loader, and put fakesnow in place of Snowflake."""
     meltano = Meltano(folder)
     meltano("install", "extractors", "tap-affiliate-reports")
     meltano("install", "loaders", "target-snowflake")
@@ -78,8 +78,6 @@ class SnowflakeStandIn:
         done = subprocess.run(
             [plugins / "loaders/target-snowflake/venv/bin/target-snowflake", "--config", config],
             env=self.meltano.environment | self.environment,
-            # Files of its own go into the working directory.
-            cwd=self.folder,
             input=lines,
             capture_output=True,
             timeout=600,

@@ -14,7 +14,7 @@ import pytest
 from databases import Row
 from harness import FakeClock, config_for, sync
 from meltano_project import Meltano
-from snowflake_stand_in import SnowflakeStandIn, install, why_not
+from snowflake_stand_in import SnowflakeStandIn, install, installation_error
 from test_chain import (
     POSTGRES,
     REPORTS,
@@ -48,7 +48,7 @@ SNOWFLAKE = POSTGRES
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Meltano:
     """Meltano with the tap and the loader, whose Snowflake is fakesnow."""
-    if reason := why_not():
+    if reason := installation_error():
         pytest.skip(f"fakesnow can't be installed: {reason}")
     return install(tmp_path_factory.mktemp("snowflake") / "meltano")
 
@@ -122,7 +122,7 @@ def test_two_nights_a_reload_and_a_full_refresh_land_as_the_service_has_them(
             """Load, compare all tables; return the exports that it took."""
             before = len(sandbox.impact.exports)
             snowflake.meltano(
-                "run", "--no-install", "--state-id-suffix", f"{tmp_path.name}", *options,
+                "run", "--no-install", "--state-id-suffix", tmp_path.name, *options,
                 "tap-affiliate-reports", "target-snowflake", **variables | more,
             )  # fmt: skip
             for report, table in TABLES.items():
@@ -312,3 +312,18 @@ def test_with_append_only_each_load_of_a_row_stays(nights: Nights, sandbox: Sand
     nights.night(load_method="append-only")
     table = nights.night(load_method="append-only")
     assert [row["AMOUNT"] for row in table] == [Decimal("1.5")] * 4
+
+
+@pytest.mark.parametrize("name", ["Conv %", "Sale :usd"])
+def test_a_name_that_the_loader_can_not_quote_is_renamed_by_a_stream_map(
+    snowflake: SnowflakeStandIn, sandbox: Sandbox, clock: FakeClock, name: str
+) -> None:
+    """The loader puts names into SQLAlchemy's text(), to which these signs mean something."""
+    columns = [Attribute("Id"), Attribute(name)]
+    sandbox.impact.add(Report("sales", columns=columns, rows=lambda *_: [["1", "a"]]))
+    config = config_for(sandbox, reports=["sales"], START_DATE="2026-11-01")
+    with pytest.raises(AssertionError, match="merge into"):
+        Nights(snowflake, config, clock).night()
+    config["stream_maps"] = {"sales": {name: "__NULL__", "Renamed": f"record[{name!r}]"}}
+    (row,) = Nights(snowflake, config, clock).night()
+    assert row["RENAMED"] == "a"
