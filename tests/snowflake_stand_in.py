@@ -68,7 +68,8 @@ class SnowflakeStandIn:
     def environment(self) -> dict[str, str]:
         """The variables with which `meltano run ... target-snowflake` loads into the database."""
         variables = {f"TARGET_SNOWFLAKE_{name.upper()}": value for name, value in ACCOUNT.items()}
-        return variables | {FOLDER: str(self.folder)}
+        # A load that fails leaves its files in the temporary folder.
+        return variables | {FOLDER: str(self.folder), "TMPDIR": str(self.folder)}
 
     def load(self, lines: bytes, **settings: Any) -> dict[str, Any]:
         """Load messages with the shipped settings and these; return the STATE given back."""
