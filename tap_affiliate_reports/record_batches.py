@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 NUMBER = "_row_number"
 UNPARSED = "_unparsed"
 
-# Arrow needs about a megabyte at once to be fast; more does not fit into the processor's cache.
-_TEXT_LENGTH = 1024 * 1024
+# Each call of Arrow has a fixed cost, so that blocks should be large.
+_TEXT_LENGTH = 4 * 1024 * 1024
 _THREADS = 2
 
 

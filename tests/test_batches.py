@@ -10,9 +10,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from batch_files import VERSION, content
 from databases import Postgres
@@ -32,6 +34,7 @@ from tap_affiliate_reports.batches import (
 from tap_affiliate_reports.configuration import check, config_schema
 from tap_affiliate_reports.errors import FileError, SettingsError
 from tap_affiliate_reports.formats import BLOCK_ROWS
+from tap_affiliate_reports.record_batches import open_batches
 from tap_affiliate_reports.sandbox import Sandbox
 from tap_affiliate_reports.settings.rules import ARROW_NEEDS_PYARROW
 from tap_affiliate_reports.streams.table import NO_BATCH_FILES
@@ -169,13 +172,11 @@ def test_the_folder_of_a_prefix_is_made(sandbox: Sandbox, clock: FakeClock, tmp_
     assert len(list((tmp_path / "sub" / "dir").iterdir())) == len(found) > 0
 
 
-@pytest.mark.parametrize("compression", ["gzip", "none"])
+@each_encoding
 def test_a_disk_that_is_full_is_a_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: Mapping[str, str]
 ) -> None:
-    config = batched({}, tmp_path / "root")
-    config["batch_config"]["encoding"]["compression"] = compression
-    found = batch_config(config)
+    found = batch_config(batched({}, tmp_path / "root", encoding=encoding))
     assert found is not None
     opened = StorageTarget.open
 
@@ -188,9 +189,14 @@ def test_a_disk_that_is_full_is_a_clear_error(
     monkeypatch.setattr(StorageTarget, "open", on_full_disk)
     spool, announced = tmp_path / "spool", list[str]()
     spool.mkdir()
-    files = BatchFiles(found, "x", spool, announced.append)
+    block: Any = b'{"n":1}\n' * 50_000
+    open_writer = None
+    if encoding["format"] == "arrow":
+        block = pa.record_batch({"n": pa.array(range(50_000))})
+        open_writer = partial(open_batches, schema=block.schema)
+    files = BatchFiles(found, "x", spool, announced.append, open_writer)
     with pytest.raises(FileError, match=CANT_WRITE):
-        files.write(b'{"n":1}\n' * 50_000, 50_000)
+        files.write(block, 50_000)
     assert announced == []
     assert list((tmp_path / "root").iterdir()) == [], "no part is put in its place"
 

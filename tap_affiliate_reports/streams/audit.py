@@ -31,10 +31,7 @@ COLUMNS: dict[str, tuple[Kind, str]] = {
     "previous_rows": (Kind.INTEGER, "The most rows that the warehouse had before this load."),
     "vanished": (Kind.INTEGER, "The rows marked as deleted by this load."),
     "unparsed": (Kind.INTEGER, "The values kept in _unparsed."),
-    "unchanged": (
-        Kind.BOOLEAN,
-        "True if the file is identical to the one loaded before, so that no record was written.",
-    ),
+    "unchanged": (Kind.BOOLEAN, "True if the file is the one loaded before: no record is written."),
     "bytes": (Kind.INTEGER, "The size of the file as it was stored."),
     "sha256": (Kind.STRING, "The digest of its content."),
     "seconds": (Kind.DECIMAL, "From the request of the file to its last record."),

@@ -35,11 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.chain]
 
-WAYS = [
-    "record",
-    "jsonl",
-    pytest.param("arrow", marks=pytest.mark.skip(reason="the tap writes no Arrow files")),
-]
+WAYS = ["record", "jsonl", "arrow"]
 TAP = "TAP_AFFILIATE_REPORTS_"
 # A NUMBER(38, 18) is a Decimal, too, and a TIMESTAMP_NTZ a datetime in UTC.
 SNOWFLAKE = POSTGRES
@@ -310,8 +306,9 @@ def test_with_append_only_each_load_of_a_row_stays(nights: Nights, sandbox: Sand
     columns = [Attribute("Id"), Attribute("Amount", "Decimal")]
     sandbox.impact.add(Report("sales", columns=columns, rows=lambda *_: [["1", "1.5"]]))
     nights.night(load_method="append-only")
+    # Of the second night only the window under way is sent: the other one is unchanged.
     table = nights.night(load_method="append-only")
-    assert [row["AMOUNT"] for row in table] == [Decimal("1.5")] * 4
+    assert [row["AMOUNT"] for row in table] == [Decimal("1.5")] * 3
 
 
 @pytest.mark.parametrize("name", ["Conv %", "Sale :usd"])
