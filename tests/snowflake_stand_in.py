@@ -35,13 +35,19 @@ def installation_error() -> str | None:
 
 
 def install(folder: Path) -> Meltano:
-    """Let Meltano install the tap and the loader, and put fakesnow in place of Snowflake."""
+    """Let Meltano install the tap and the loader, and put fakesnow in place of Snowflake.
+
+    The tap has the extra `arrow`, which a project's `pip_url` would name.
+    """
     meltano = Meltano(folder)
     meltano("install", "extractors", "tap-affiliate-reports")
     meltano("install", "loaders", "target-snowflake")
+    tap = folder / "extractors" / "tap-affiliate-reports" / "venv" / "bin" / "python"
     programs = folder / "loaders" / "target-snowflake" / "venv" / "bin"
     uv, python = Path(sys.executable).with_name("uv"), programs / "python"
-    subprocess.run([uv, "pip", "install", "-q", "--python", python, FAKESNOW], check=True)
+    for interpreter, package in ((tap, f"{PROJECT.parent}[arrow]"), (python, FAKESNOW)):
+        own = ["--python", interpreter, *(["-e"] if interpreter == tap else [])]
+        subprocess.run([uv, "pip", "install", "-q", *own, package], check=True)
     command = f'exec {shlex.join(map(str, (python, PROGRAM)))} "${FOLDER}" "$@"'
     executable = programs / "target-snowflake"
     executable.write_text(f"#!/bin/sh\n{command}\n")
