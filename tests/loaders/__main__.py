@@ -57,11 +57,12 @@ def main() -> None:
                     rate = round(speed.rows_per_second(one, options.rows))
             tried.append(page.Tried(loader.name, version, variant, outcome, rate))
     today = datetime.now(timezone.utc).date()
-    text = page.tables(tried, missing, f"{today}, Python {platform.python_version()}.")
+    tables = page.tables(tried, missing, f"{today}, Python {platform.python_version()}.")
     if options.only:
-        print(text)
+        print(tables, page.speeds(tried), sep="\n\n")
     else:
-        PAGE.write_text(page.put(PAGE.read_text(), text))
+        text = page.put(PAGE.read_text(), "tables", tables)
+        PAGE.write_text(page.put(text, "speed", page.speeds(tried)))
 
 
 if __name__ == "__main__":

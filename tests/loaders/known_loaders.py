@@ -153,8 +153,8 @@ LOADERS = [
     Loader(
         "target-avro",
         ["target-avro", "setuptools<81"],
-        places.files("destination_path", disable_collection=True, prefix="", extension="avro"),
-        [Variant(), Variant(tap=NO_VERSIONS)],
+        places.files("destination_path", disable_collection=True, prefix=""),
+        [Variant()],
         "target-avro",
         log=True,
     ),

@@ -1,4 +1,4 @@
-"""The tables of docs/loaders.md, written between two markers."""
+"""The tables of docs/loaders.md, written between markers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from loader import Variant
     from nights import Outcome
 
-BEGIN = "<!-- begin: written by tests/loaders -->"
-END = "<!-- end: written by tests/loaders -->"
 UNKNOWN = "-"
 
 # Column of the table -> the word of the outcome.
@@ -65,33 +63,34 @@ def row_of(tried: Tried, columns: Mapping[str, str]) -> str:
 
 
 def tables(tried: Sequence[Tried], missing: Mapping[str, str], title: str) -> str:
-    """Return all tables, and the loaders that do not load or install, with the reason."""
+    """Return the tables of values and of nights, and what stopped a loader or its installation."""
     loads = [one for one in tried if one.outcome.words]
-    parts = [
-        title,
-        _table(VALUES, [row_of(one, VALUES) for one in loads]),
-        _table(NIGHTS, [row_of(one, NIGHTS) for one in loads]),
-        _table(
-            {"rows/s": ""},
-            [_row([one.label, f"{one.rows_per_second:,}"]) for one in loads if one.rows_per_second],
-        ),
-    ]
     stopped = [
         f"- {one.name} {one.version}, {one.variant}: `{one.outcome.stopped}`"
         for one in tried
         if one.outcome.stopped
     ]
-    stopped += [f"- {name} does not install: `{reason}`" for name, reason in missing.items()]
-    if stopped:
-        parts.append("\n".join(["Stopped:\n", *stopped]))
+    stopped += [f"- {name}, not installed: `{reason}`" for name, reason in missing.items()]
+    parts = [
+        title,
+        *(_table(columns, [row_of(one, columns) for one in loads]) for columns in (VALUES, NIGHTS)),
+        *(["Stopped:", "\n".join(stopped)] if stopped else []),
+    ]
     return "\n\n".join(parts)
 
 
-def put(page: str, text: str) -> str:
-    """Return the page with this text between its markers."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+def speeds(tried: Sequence[Tried]) -> str:
+    """Return the table of rows per second."""
+    measured = [one for one in tried if one.rows_per_second]
+    return _table(["rows/s"], [_row([one.label, f"{one.rows_per_second:,}"]) for one in measured])
+
+
+def put(page: str, name: str, text: str) -> str:
+    """Return the page with this text between the markers of this name."""
+    begin, end = (f"<!-- {word} {name}: written by tests/loaders -->" for word in ("begin", "end"))
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def _table(columns: Iterable[str], rows: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ def rows_word(expected: Mapping[str, Row], found: Sequence[Row]) -> str:
     by_id = dict(zip(ids, found, strict=True))
     counts = {
         "missing": len(expected.keys() - by_id.keys()),
-        # The rows of one window that vanish are its last: what they have is there twice.
+        # Rows are found by their number in the window, so those that stay too long repeat others.
         "not retired": len(ids) - len(by_id.keys() & expected.keys()),
         "old": sum(
             by_id[key]["version"] != row["Version"] for key, row in expected.items() if key in by_id
