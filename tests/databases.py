@@ -67,8 +67,9 @@ def postgres() -> Iterator[Postgres]:
     server = get_server(folder / "data", cleanup_mode="delete")
     try:
         with psycopg.connect(server.get_uri()) as connection:
-            # Date-times lose their offset on the way in, by the session's zone.
-            connection.execute("ALTER DATABASE postgres SET timezone TO 'UTC'")
+            # Date-times lose their offset on the way in, by the session's zone: what loads them
+            # must set it.
+            connection.execute("ALTER DATABASE postgres SET timezone TO 'America/New_York'")
         yield Postgres(server.get_uri(), server.get_uri(driver="psycopg"))
     finally:
         server.cleanup()

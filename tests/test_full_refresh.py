@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness import FakeClock, Run, Warehouse, config_for, sync
-from loaders import merged
+from model_loaders import merged
 
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from loaders import merged
+from model_loaders import merged
 from small_source import SmallSource, check_ledger, check_retired
 
 from tap_affiliate_reports.errors import TapError

@@ -34,7 +34,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from loaders import merged
+from model_loaders import merged
 from small_source import check_bookmark, check_retired
 from test_many_syncs import FAULTS
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from loaders import Loader, merged
+from model_loaders import Loader, merged
 from small_source import SmallSource
 
 from tap_affiliate_reports.errors import TapError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from harness import NOW, FakeClock, sync
 from hienergy_instal import CSV, DEALS, REPORT, add, put_all
-from loaders import Loader, merged
+from model_loaders import Loader, merged
 from small_source import SmallSource
 
 from tap_affiliate_reports.sandbox import Sandbox

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness import FakeClock, Run, config_for, discover, sync
 from hienergy_instal import CSV, REPORT, add, config_of, put, put_all
-from loaders import Loader, merged
+from model_loaders import Loader, merged
 from small_source import SmallSource
 
 from tap_affiliate_reports.errors import TapError

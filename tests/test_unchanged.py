@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from harness import FakeClock, Run, Warehouse, config_for, discover, sync
 from hienergy_instal import config_of, put_all
-from loaders import merged
+from model_loaders import merged
 from small_source import SmallSource, check_exact, check_ledger, check_retired
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
