@@ -35,9 +35,7 @@ _MEMORY = 16_384
 _MICROSECOND = timedelta(microseconds=1)
 _LOCAL = pa.timestamp("us")
 _MICROSECOND_DIGITS = 6
-# A decimal fits if it has no more than 20 digits before the point, and 18 after it.
-_DECIMAL_LENGTH = 20
-_PLAIN_DECIMAL = r"^-?[0-9]{1,20}(\.[0-9]{1,18})?$"
+_TOO_LARGE = 1e20
 _SECOND, _HOUR = len("YYYY-MM-DDTHH:MM:SS"), len("YYYY-MM-DDTHH")
 _FIRST_DAY = (date.min - date(1970, 1, 1)).days
 
@@ -128,15 +126,10 @@ def _integers(texts: pa.Array) -> Any:
 
 
 def _decimals(texts: pa.Array) -> Any:
-    if not _consists_of(texts, b"0123456789.-"):
-        return None
-    if pc.max(pc.binary_length(texts)).as_py() > _DECIMAL_LENGTH:
-        points = pc.min_max(pc.find_substring(texts, "."))
-        is_plain = 0 <= points["min"].as_py() <= points["max"].as_py() <= _DECIMAL_LENGTH
-        if not is_plain and not pc.all(pc.match_substring_regex(texts, _PLAIN_DECIMAL)).as_py():
-            return None
-    # Arrow refuses to drop digits after the point.
-    return texts.cast(DECIMAL)
+    # Arrow wraps larger numbers, but it refuses to drop digits after the point.
+    sizes = pc.min_max(texts.cast(pa.float64()))
+    fits = sizes["min"].as_py() > -_TOO_LARGE and sizes["max"].as_py() < _TOO_LARGE
+    return texts.cast(DECIMAL) if fits else None
 
 
 def _booleans(texts: pa.Array) -> Any:

@@ -50,6 +50,7 @@ def main() -> None:
             measure_rows(options, folder, runs)
         if "batches" in options.only:
             batches.against_records(folder, *FILES, runs, tell)
+            batches.from_disk(folder, *FILES, runs, tell)
             batches.arrow_memory(folder, *LARGE, tell)
         if "waiting" in options.only:
             waiting.slow_jobs(3.0, runs if options.full else 1, tell)

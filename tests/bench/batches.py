@@ -66,6 +66,31 @@ def against_records(
         )
 
 
+def from_disk(
+    folder: Path, rows: int, columns: int, runs: int, tell: Callable[[str], None]
+) -> None:
+    """Print how long the files alone take, from the checked file, beside the SDK's own path."""
+    file, empty = data.file_of(folder, rows, columns), data.file_of(folder, 0, columns)
+    few = data.file_of(folder, min(rows, SDK_ROWS), columns)
+    paces: dict[str, list[float]] = {"jsonl": [], "arrow": [], SDK: []}
+    for _ in range(runs):
+        for form in ("jsonl", "arrow"):
+            with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as out:
+                run([WAYS / "files_from_disk.py", form, file, name], out)
+                out.seek(0)
+                paces[form].append(rows / float(out.read()))
+        script = WAYS / SCRIPTS[DEFAULT]
+        seconds = run([script, few]).seconds - run([script, empty]).seconds
+        paces[SDK].append(min(rows, SDK_ROWS) / seconds)
+    pace = {way: median(found) for way, found in paces.items()}
+    tell(f"from the checked file into files, {rows} rows of {columns} columns")
+    for way, label in (("jsonl", "jsonl gzip"), ("arrow", "arrow"), (SDK, LABELS[SDK])):
+        tell(
+            f"  {label:20} {pace[way]:>8.0f} rows/s   {pace[way] / pace['jsonl']:.2f} jsonl gzip, "
+            f"{pace[way] / pace[SDK]:.1f} the SDK's"
+        )
+
+
 def arrow_memory(folder: Path, rows: int, columns: int, tell: Callable[[str], None]) -> None:
     """Print the peak of Arrow files of a large report."""
     with Sandbox(job_seconds=0) as sandbox:

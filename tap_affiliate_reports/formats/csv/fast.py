@@ -41,9 +41,10 @@ def plain_count(block: str, width: int) -> Block | None:
     if not _may_be_plain(block):
         return None
     outside, quoted = _apart(block) if '"' in block else (block, "")
-    returns = outside.split("\r")[1:]
-    if not all(returns) or not set(map(_FIRST, returns)) <= {"\n"}:
-        return None
+    if "\r" in outside:
+        returns = outside.split("\r")[1:]
+        if not all(returns) or not set(map(_FIRST, returns)) <= {"\n"}:
+            return None
     # Only the commas and the end of each line remain.
     rest = outside.encode().translate(None, _OTHER_BYTES)
     rows = len(rest) // width
