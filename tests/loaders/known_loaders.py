@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import places
 import yaml
 from loader import Loader, Variant
+from snowflake_stand_in import FAKESNOW, PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,11 @@ def shipped(name: str, tap: Mapping[str, Any] | None = None) -> Variant:
     return Variant(config, tap or {}, SHIPPED[name].get("env", {}), shipped=True)
 
 
+def in_batches(variant: Variant, form: str) -> Variant:
+    """Return the same settings with BATCH files."""
+    return replace(variant, batches=form)
+
+
 def _s3(url: str) -> dict[str, Any]:
     aws = places.AWS | {
         "aws_region": "us-east-1",
@@ -63,8 +70,26 @@ LOADERS = [
         "target-postgres",
         packages("target-postgres"),
         places.postgres_url,
-        [Variant(), shipped("target-postgres"), Variant({"use_copy": True})],
+        [
+            Variant(),
+            shipped("target-postgres"),
+            in_batches(shipped("target-postgres"), "jsonl"),
+            Variant({"use_copy": True}),
+        ],
         "target-postgres",
+    ),
+    Loader(
+        "target-snowflake",
+        [*packages("target-snowflake"), FAKESNOW],
+        places.snowflake,
+        [
+            Variant(),
+            shipped("target-snowflake", AS_TEXT),
+            in_batches(shipped("target-snowflake", AS_TEXT), "jsonl"),
+            in_batches(shipped("target-snowflake", AS_TEXT), "arrow"),
+        ],
+        "target-snowflake",
+        program=PROGRAM,
     ),
     Loader(
         "target-duckdb",

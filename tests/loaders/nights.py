@@ -104,7 +104,10 @@ class Nights:
             self.sandbox,
             reports=[REPORT],
             START_DATE=FIRST.isoformat(),
-            **{name.upper(): value for name, value in self.started.variant.tap.items()},
+            **{
+                name.upper(): value
+                for name, value in self.started.variant.settings(self.started.folder).items()
+            },
             **settings,
         )
         sync(config, self.clock, state=self.state, writer=FileWriter(messages)).ok()

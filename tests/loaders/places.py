@@ -25,6 +25,7 @@ from databases import duckdb_rows, postgres
 from environments import Environments
 from loader import Place, Row
 from psycopg.conninfo import conninfo_to_dict
+from snowflake_stand_in import ACCOUNT
 
 SCHEMA = "affiliate"
 AWS = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
@@ -62,6 +63,18 @@ def duckdb_file(folder: Path, _environments: Environments) -> Iterator[Place]:
     path = folder / "warehouse.duckdb"
     config = {"path": str(path), "default_target_schema": SCHEMA}
     yield Place(config, lambda table: duckdb_rows(path, table))
+
+
+@contextmanager
+def snowflake(folder: Path, _environments: Environments) -> Iterator[Place]:
+    """Name a database of fakesnow, which keeps it in a file of DuckDB."""
+    database = folder / f"{ACCOUNT['database']}.db"
+    config = {**ACCOUNT, "default_target_schema": SCHEMA}
+    yield Place(
+        config,
+        lambda table: duckdb_rows(database, table.upper(), SCHEMA.upper()),
+        [str(folder)],
+    )
 
 
 def files(

@@ -27,7 +27,7 @@ def rows_per_second(started: Started, rows: int) -> float:
     path = started.folder / "messages.jsonl"
     seconds = []
     for count in (FEW, rows):
-        write_messages(path, count, started.variant.tap)
+        write_messages(path, count, started.variant.settings(started.folder))
         seconds.append(started.load(path).processor)
     few, many = seconds
     return (rows - FEW) / (many - few)

@@ -71,7 +71,8 @@ def started(loader: Loader, variant: Variant, environments: Environments) -> Ite
         tempfile.TemporaryDirectory() as temporary,
         loader.place(Path(temporary), environments) as place,
     ):
-        yield Started(loader.command(environment), variant, place, Path(temporary))
+        command = [*loader.command(environment), *place.arguments]
+        yield Started(command, variant, place, Path(temporary))
 
 
 def _processor_seconds() -> float:

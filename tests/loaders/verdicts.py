@@ -20,7 +20,7 @@ AS_TEXT = "exact, as text"
 
 def lowered(rows: Iterable[Row]) -> list[Row]:
     """Return the rows with their names in lower case: loaders treat the case differently."""
-    return [{name.lower(): value for name, value in row.items()} for row in rows]
+    return [{name.casefold(): value for name, value in row.items()} for row in rows]
 
 
 def newest(rows: Iterable[Row], keys: Sequence[str]) -> list[Row]:
@@ -76,7 +76,7 @@ def gone_word(before: Iterable[Row], after: Iterable[Row], keys: Sequence[str]) 
 
 def column_word(added: Mapping[str, str], rows: Sequence[Row], name: str) -> str:
     """Say whether a column that appeared has its values."""
-    values = {row["id"]: row.get(name.lower()) for row in rows if row["id"] in added}
+    values = {row["id"]: row.get(name.casefold()) for row in rows if row["id"] in added}
     pairs = ((text, values.get(key)) for key, text in added.items())
     return next((_example(pair) for pair in pairs if pair[0] != pair[1]), EXACT)
 
@@ -89,7 +89,7 @@ def values_words(expected: Mapping[str, Row], found: Sequence[Row]) -> dict[str,
     for key, row in by_id.items():
         for name, kind in COLUMNS.items():
             column = RENAMED.get(name, name)
-            pair = expected[key][column], row.get(column.lower(), "no column")
+            pair = expected[key][column], row.get(column.casefold(), "no column")
             if pair[0] is None:
                 nulls.append(pair[1])
             else:
