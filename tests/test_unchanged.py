@@ -16,6 +16,7 @@ from small_source import SmallSource, check_exact, check_ledger, check_retired
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox
 from tap_affiliate_reports.streams.report import UNCHANGED
+from tap_affiliate_reports.tap import TapAffiliateReports
 
 pytestmark = pytest.mark.chain
 
@@ -196,6 +197,16 @@ def test_another_stream_map_sends_the_rows_again(world: World) -> None:
     # The map of another stream changes nothing.
     elsewhere = {**world.config, "stream_maps": {"reports": {"Id": "Id"}}}
     assert world.night(run, config=elsewhere).records("sales") == []
+
+
+def test_another_version_of_the_tap_sends_the_rows_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.night()
+    monkeypatch.setattr(TapAffiliateReports, "plugin_version", "9.9.9")
+    again = world.night(run)
+    assert slots(again) == BOTH
+    assert world.night(again).records("sales") == []
 
 
 @pytest.mark.parametrize("reload", ["2026-10-05", "all"])

@@ -64,7 +64,11 @@ class FileRows:
         selected = {*stream.selected_columns, *(column.name for column in new)}
         present, _ = self._match.project(new, selected)
         constants = {k: v for k, v in self.constants.items() if k != "_refreshed_at"}
+        batches = batch_config(stream.config)
         parts = [
+            # Another version may read a value in another way, and Arrow has other limits.
+            stream.tap.plugin_version,
+            batches.encoding.format if batches else "",
             summary.digest,
             [[index, column.name, column.kind.value] for index, column in present],
             stream.singer_decimal,
