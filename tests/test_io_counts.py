@@ -91,7 +91,7 @@ def test_the_framework_and_the_tap_each_tell_a_state_once(
     assert max(run.states.count(state) for state in run.states) <= 2
 
 
-@pytest.mark.parametrize("module", ["openpyxl", "tap_affiliate_reports.sandbox"])
+@pytest.mark.parametrize("module", ["openpyxl", "pyarrow", "tap_affiliate_reports.sandbox"])
 def test_what_few_syncs_need_is_not_imported_at_the_start(module: str) -> None:
     code = f"import sys, tap_affiliate_reports.tap; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -209,7 +209,7 @@ WITH_MODULES = (
     "-c",
     """if True:
     import atexit, sys
-    late = {"rich", "yaml", "openpyxl", "tap_affiliate_reports.sync_report"}
+    late = {"rich", "yaml", "openpyxl", "pyarrow", "tap_affiliate_reports.sync_report"}
     atexit.register(lambda: print(sorted(late & set(sys.modules)), file=sys.stderr))
     from tap_affiliate_reports.command_line import main; main()
     """,
