@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tap_affiliate_reports.schema.columns import Kind
-from tap_affiliate_reports.schema.values import Unreadable, hour_in_utc, parser
+from tap_affiliate_reports.schema.values import MAX_TEXT, Unreadable, hour_in_utc, parser
 
 SCALE = 18
 DECIMAL = pa.decimal128(38, SCALE)
@@ -121,11 +121,20 @@ def _consists_of(texts: pa.Array, characters: bytes) -> bool:
     return not bytes(texts.buffers()[2]).translate(None, characters)
 
 
+def _longest(texts: pa.Array) -> int:
+    """Return the length of the longest text in bytes."""
+    return int(pc.max(pc.binary_length(texts)).as_py())
+
+
 def _integers(texts: pa.Array) -> Any:
-    return texts.cast(pa.int64()) if _consists_of(texts, b"0123456789-") else None
+    is_plain = _longest(texts) <= MAX_TEXT and _consists_of(texts, b"0123456789-")
+    return texts.cast(pa.int64()) if is_plain else None
 
 
 def _decimals(texts: pa.Array) -> Any:
+    # With more digits, or an exponent, Arrow wraps the number or reads it as another.
+    if _longest(texts) > DECIMAL.precision or not _consists_of(texts, b"0123456789-+."):
+        return None
     # Arrow wraps larger numbers, but it refuses to drop digits after the point.
     sizes = pc.min_max(texts.cast(pa.float64()))
     fits = sizes["min"].as_py() > -_TOO_LARGE and sizes["max"].as_py() < _TOO_LARGE
@@ -158,7 +167,7 @@ class _DateTimes:
         return self._converted(texts)
 
     def _converted(self, texts: pa.Array) -> Any:
-        if pc.min(pc.utf8_length(texts)).as_py() < _SECOND:
+        if pc.min(pc.utf8_length(texts)).as_py() < _SECOND or _longest(texts) > MAX_TEXT:
             return None
         local = pc.utf8_slice_codeunits(texts, 0, _SECOND).cast(_LOCAL)
         hours = pc.utf8_replace_slice(texts, _HOUR, _SECOND, "").dictionary_encode()
