@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -155,9 +156,8 @@ class _DateTimes:
     """Converts date-times in full seconds by the shift of each different hour to UTC."""
 
     def __init__(self, timezone: tzinfo) -> None:
-        self._timezone = timezone
-        # In microseconds, by hour and offset; None for a text that is no hour.
-        self._shifts: dict[str, int | None] = {}
+        # Several threads use one cache.
+        self._shift = lru_cache(_MEMORY)(partial(_shift, timezone))
 
     def usual(self, texts: pa.Array) -> Any:
         different = texts.dictionary_encode()
@@ -171,19 +171,17 @@ class _DateTimes:
             return None
         local = pc.utf8_slice_codeunits(texts, 0, _SECOND).cast(_LOCAL)
         hours = pc.utf8_replace_slice(texts, _HOUR, _SECOND, "").dictionary_encode()
-        if len(self._shifts) > _MEMORY:
-            self._shifts.clear()
         shifts = [self._shift(hour) for hour in hours.dictionary.to_pylist()]
         if None in shifts:
             return None
         shift = pa.array(shifts, pa.duration("us")).take(hours.indices)
         return pc.add(local, shift).cast(TYPES[Kind.DATETIME])
 
-    def _shift(self, hour: str) -> int | None:
-        if hour not in self._shifts:
-            in_utc = hour_in_utc(hour[:_HOUR], hour[_HOUR:], self._timezone)
-            self._shifts[hour] = (_hour(in_utc) - _hour(hour)) // _MICROSECOND if in_utc else None
-        return self._shifts[hour]
+
+def _shift(timezone: tzinfo, hour: str) -> int | None:
+    """Return the microseconds from an hour with its offset to UTC; None for a text that is none."""
+    in_utc = hour_in_utc(hour[:_HOUR], hour[_HOUR:], timezone)
+    return (_hour(in_utc) - _hour(hour)) // _MICROSECOND if in_utc else None
 
 
 def _hour(text: str) -> datetime:
