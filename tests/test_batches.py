@@ -88,8 +88,12 @@ def test_the_files_hold_the_records_and_the_state_is_the_same(
         assert {record[VERSION] for record in records} == {version}
     assert any(isinstance(record["_unparsed"], str) for record in records)
     assert run.records("jobs") != []
-    windows = run.windows(LISTING)
-    assert windows == plain.windows(LISTING)
+    windows, expected_windows = run.windows(LISTING), plain.windows(LISTING)
+    if encoding["format"] == "arrow":
+        # Fewer values fit, so that the rows are sent again after a change of the format.
+        for slot in windows:
+            assert windows[slot].pop("content") != expected_windows[slot].pop("content") != ""
+    assert windows == expected_windows
     # The STATE with a window is between the file of this window and that of the next one.
     kinds = [m["type"] for m in run.messages if m["type"] in {"BATCH", "STATE"}]
     assert "BATCHBATCH" not in "".join(kinds)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import FakeClock, Run, Warehouse, config_for, discover, sync
+from harness import FakeClock, Run, Warehouse, config_for, discover, sync, windows_of
 from hienergy_instal import config_of, put_all
 from model_loaders import merged
 from small_source import SmallSource, check_exact, check_ledger, check_retired
@@ -186,6 +186,28 @@ def test_a_column_that_only_the_file_has_is_part_of_the_content(
     assert {row["Other"] for row in third.records("sales")} == {"x"}
 
 
+def test_a_column_that_only_the_file_has_is_sent_once_it_is_selected(
+    world: World, sandbox: Sandbox
+) -> None:
+    def raw(start: date, end: date, *_: object) -> bytes:
+        rows = [",".join([*row, "x"]) for row in world._rows(start, end)]
+        return "\n".join(["Id,Day,Payout,Extra", *rows, ""]).encode()
+
+    sandbox.impact.add(Report("sales", "Sales", columns=COLUMNS, raw=raw))
+    catalog = discover(world.config, world.clock)
+    extra = {"breadcrumb": ["properties", "Extra"], "metadata": {"selected": False}}
+    (sales,) = [entry for entry in catalog["streams"] if entry["stream"] == "sales"]
+    sales["metadata"].append(extra)
+    first = world.night(catalog=catalog)
+    assert "Extra" not in first.records("sales")[0]
+    run = world.night(first, catalog=catalog)
+    assert run.records("sales") == []
+    extra["metadata"]["selected"] = True
+    again = world.night(run, catalog=catalog)
+    assert slots(again) == BOTH
+    assert {row["Extra"] for row in again.records("sales")} == {"x"}
+
+
 def test_another_stream_map_sends_the_rows_again(world: World) -> None:
     run = world.night()
     mapped = {**world.config, "stream_maps": {"sales": {"Id": "Id + 'x'"}}}
@@ -209,6 +231,20 @@ def test_another_version_of_the_tap_sends_the_rows_again(
     assert world.night(again).records("sales") == []
 
 
+@pytest.mark.parametrize(
+    "change", [{"__key_properties__": ["_account", "Id"]}, {"__alias__": "both"}]
+)
+def test_a_map_that_changes_the_key_or_the_stream_sends_the_rows_each_time(
+    world: World, change: dict[str, Any]
+) -> None:
+    """Rows of another window, or of another stream, may have replaced them."""
+    config = {**world.config, "stream_maps": {"sales": {**change, "Id": "Id"}}}
+    first = world.night(config=config)
+    again = world.night(first, config=config)
+    stream = change.get("__alias__", "sales")
+    assert len(again.records(stream)) == len(first.records(stream)) == len(world.rows)
+
+
 @pytest.mark.parametrize("reload", ["2026-10-05", "all"])
 def test_a_reload_sends_the_rows_again(world: World, reload: str) -> None:
     run = world.night()
@@ -225,6 +261,23 @@ def test_a_full_refresh_sends_all_rows_also_after_a_merge_by_meltano(world: Worl
     # One that stopped before its first window has loaded nothing.
     begun = merged(refreshed.states[:1], first.state)
     assert slots(world.night(state=begun)) == BOTH
+
+
+def test_a_full_refresh_without_versions_sends_all_rows(world: World) -> None:
+    catalog = discover(world.config, world.clock)
+    (sales,) = [entry for entry in catalog["streams"] if entry["stream"] == "sales"]
+    sales["replication_method"] = "FULL_TABLE"
+    config = {**world.config, "emit_activate_version_messages": False}
+    run = world.night(config=config)
+    full = world.night(run, config=config, catalog=catalog)
+    assert slots(full) == BOTH
+    # The next run sends what one that stopped in its first window did not.
+    unfinished = [
+        state
+        for state in full.states
+        if windows_of(state["bookmarks"]["sales"])["2026-09-01"]["unfinished"]
+    ]
+    assert slots(world.night(state=unfinished[0], config=config)) == BOTH
 
 
 def test_an_unfinished_window_is_sent_whatever_its_file(world: World) -> None:
@@ -267,6 +320,17 @@ def test_a_settled_window_keeps_no_content(world: World) -> None:
     assert {window["content"] for window in run.windows("sales").values()} == {None}
 
 
+def test_a_window_that_settles_unchanged_keeps_no_content(world: World) -> None:
+    world.config["impact"]["lookback_days"] = 25
+    run = first = world.night()
+    for _ in range(8):
+        run = world.night(run)
+        assert run.records("sales") == []
+    october = run.windows("sales")["2026-10-01"]
+    assert october["content"] is None
+    assert october["loaded_at"] == first.windows("sales")["2026-10-01"]["refreshed_at"]
+
+
 def test_a_snapshot_is_sent_once_a_day(sandbox: Sandbox, clock: FakeClock) -> None:
     """Its `_window_end` is the day of its file, which would be stale."""
     rows = [["1"], ["2"]]
@@ -296,6 +360,22 @@ def test_rows_of_a_user_s_keys_stay_live(world: World) -> None:
     world.rows[:] = world.rows[1:]
     warehouse.load(world.night(run).messages)
     assert len(warehouse.live("sales")) == len(world.rows)
+
+
+def test_a_row_that_moves_to_another_window_and_back_is_sent_again(world: World) -> None:
+    """With a key that several windows may have, a window's rows may be changed by another one."""
+    world.config["impact"]["report_options"] = {"sales": {"primary_keys": ["Id"]}}
+    before = world.rows[:] = [["1", "2026-09-10", "1"], ["2", "2026-09-11", "2"]]
+    warehouse, run = Warehouse(), world.night()
+    warehouse.load(run.messages)
+    world.rows[:] = [before[0], ["2", "2026-10-11", "2"]]
+    # September is not looked at, as on a night on which its job fails.
+    run = world.night(run, config={**world.config, "start_date": "2026-10-01"})
+    warehouse.load(run.messages)
+    world.rows[:] = [*before, ["3", "2026-10-12", "3"]]
+    warehouse.load(world.night(run).messages)
+    days = {row["Id"]: row["Day"][:10] for row in warehouse.live("sales")}
+    assert days == {row[0]: row[1] for row in world.rows}
 
 
 def test_tombstones_of_former_windows_do_not_hide_unchanged_rows(
@@ -355,6 +435,23 @@ def test_an_unchanged_window_writes_no_batch_file(
     second = world.night(first, config=config)
     assert sorted(tmp_path.glob("files/*")) == files
     assert "BATCH" not in {message["type"] for message in second.messages}
+
+
+def test_a_change_to_or_from_arrow_files_sends_the_rows_again(world: World, tmp_path: Path) -> None:
+    """A decimal that does not fit in an Arrow file fits in a RECORD."""
+    world.rows[0][2] = "1" * 30
+    storage = {"root": str(tmp_path)}
+    arrow = {**world.config, "batch_config": {"encoding": {"format": "arrow"}, "storage": storage}}
+    run = world.night(config=arrow)
+    record = world.night(run)
+    assert slots(record) == BOTH
+    assert int("1" * 30) in {row["Payout"] for row in record.records("sales")}
+    world.night(record, config=arrow)
+    assert len(list(tmp_path.iterdir())) == 4
+    # Files of lines have the values of RECORDs.
+    lines = {**arrow, "batch_config": {"storage": storage}}
+    world.night(record, config=lines)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_no_setting_of_a_map_can_be_read_from_the_state(world: World) -> None:

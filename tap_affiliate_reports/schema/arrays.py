@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tap_affiliate_reports.schema.columns import Kind
-from tap_affiliate_reports.schema.values import Unreadable, hour_in_utc, parser
+from tap_affiliate_reports.schema.values import MAX_TEXT, Unreadable, hour_in_utc, parser
 
 SCALE = 18
 DECIMAL = pa.decimal128(38, SCALE)
@@ -121,11 +122,20 @@ def _consists_of(texts: pa.Array, characters: bytes) -> bool:
     return not bytes(texts.buffers()[2]).translate(None, characters)
 
 
+def _longest(texts: pa.Array) -> int:
+    """Return the length of the longest text in bytes."""
+    return int(pc.max(pc.binary_length(texts)).as_py())
+
+
 def _integers(texts: pa.Array) -> Any:
-    return texts.cast(pa.int64()) if _consists_of(texts, b"0123456789-") else None
+    is_plain = _longest(texts) <= MAX_TEXT and _consists_of(texts, b"0123456789-")
+    return texts.cast(pa.int64()) if is_plain else None
 
 
 def _decimals(texts: pa.Array) -> Any:
+    # With more digits, or an exponent, Arrow wraps the number or reads it as another.
+    if _longest(texts) > DECIMAL.precision or not _consists_of(texts, b"0123456789-+."):
+        return None
     # Arrow wraps larger numbers, but it refuses to drop digits after the point.
     sizes = pc.min_max(texts.cast(pa.float64()))
     fits = sizes["min"].as_py() > -_TOO_LARGE and sizes["max"].as_py() < _TOO_LARGE
@@ -146,9 +156,8 @@ class _DateTimes:
     """Converts date-times in full seconds by the shift of each different hour to UTC."""
 
     def __init__(self, timezone: tzinfo) -> None:
-        self._timezone = timezone
-        # In microseconds, by hour and offset; None for a text that is no hour.
-        self._shifts: dict[str, int | None] = {}
+        # Several threads use one cache.
+        self._shift = lru_cache(_MEMORY)(partial(_shift, timezone))
 
     def usual(self, texts: pa.Array) -> Any:
         different = texts.dictionary_encode()
@@ -158,23 +167,21 @@ class _DateTimes:
         return self._converted(texts)
 
     def _converted(self, texts: pa.Array) -> Any:
-        if pc.min(pc.utf8_length(texts)).as_py() < _SECOND:
+        if pc.min(pc.utf8_length(texts)).as_py() < _SECOND or _longest(texts) > MAX_TEXT:
             return None
         local = pc.utf8_slice_codeunits(texts, 0, _SECOND).cast(_LOCAL)
         hours = pc.utf8_replace_slice(texts, _HOUR, _SECOND, "").dictionary_encode()
-        if len(self._shifts) > _MEMORY:
-            self._shifts.clear()
         shifts = [self._shift(hour) for hour in hours.dictionary.to_pylist()]
         if None in shifts:
             return None
         shift = pa.array(shifts, pa.duration("us")).take(hours.indices)
         return pc.add(local, shift).cast(TYPES[Kind.DATETIME])
 
-    def _shift(self, hour: str) -> int | None:
-        if hour not in self._shifts:
-            in_utc = hour_in_utc(hour[:_HOUR], hour[_HOUR:], self._timezone)
-            self._shifts[hour] = (_hour(in_utc) - _hour(hour)) // _MICROSECOND if in_utc else None
-        return self._shifts[hour]
+
+def _shift(timezone: tzinfo, hour: str) -> int | None:
+    """Return the microseconds from an hour with its offset to UTC; None for a text that is none."""
+    in_utc = hour_in_utc(hour[:_HOUR], hour[_HOUR:], timezone)
+    return (_hour(in_utc) - _hour(hour)) // _MICROSECOND if in_utc else None
 
 
 def _hour(text: str) -> datetime:

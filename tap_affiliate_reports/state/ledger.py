@@ -64,11 +64,13 @@ class Ledger:
         entry = LedgerEntry(window.start, window.end, rows, refreshed_at, job, content=content)
         self._write(window.slot, entry)
 
-    def note_unchanged(self, slot: date, refreshed_at: datetime, job: str) -> None:
+    def note_unchanged(
+        self, slot: date, refreshed_at: datetime, job: str, content: str | None
+    ) -> None:
         """Record that a newer file of a loaded window is identical to the one loaded."""
         before = self.windows[slot]
-        loaded_at = before.rows_refreshed_at
-        self._write(slot, replace(before, refreshed_at=refreshed_at, job=job, loaded_at=loaded_at))
+        entry = replace(before, refreshed_at=refreshed_at, job=job, content=content)
+        self._write(slot, replace(entry, loaded_at=before.rows_refreshed_at))
 
     def advance_bookmark(self, day: date) -> None:
         """Move the bookmark to this day, if that is later."""
@@ -83,6 +85,11 @@ class Ledger:
     def reopen(self, slot: date) -> None:
         """Mark a loaded window as unfinished, because its rows may be missing."""
         self._write(slot, replace(self.windows[slot], unfinished=True))
+
+    def forget_contents(self) -> None:
+        """Forget what the loaded files held, so that all files are sent."""
+        for slot, entry in list(self.windows.items()):
+            self._write(slot, replace(entry, content=None))
 
     def request_reload(self, slot: date, moment: datetime) -> None:
         """Require that the next file of a window is finished after this moment."""

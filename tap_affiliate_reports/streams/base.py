@@ -141,6 +141,18 @@ class AffiliateStream(SdkStream):
         return {name: self.config[name] for name in names}
 
     @property
+    def keeps_its_keys(self) -> bool:
+        """Whether no map gives the records another stream name or other key columns.
+
+        With these, rows of another window, or of another stream, may replace rows of this one.
+        """
+        return all(
+            one.stream_alias == self.name
+            and list(one.transformed_key_properties or ()) == list(self.primary_keys)
+            for one in self.stream_maps
+        )
+
+    @property
     def is_mapped(self) -> bool:
         """Whether a stream map, or flattening, must see each record."""
         (first, *more) = self.stream_maps

@@ -61,22 +61,33 @@ class FileRows:
         """Return a digest of all that the records depend on, but the date of the file."""
         stream, summary = self.stream, self._summary
         new = unknown_columns(self._match.unknown, stream.schema["properties"], summary.kinds)
-        selected = {*stream.selected_columns, *(column.name for column in new)}
+        mask = stream.mask
+        selected = {c.name for c in (*stream.columns, *new) if mask[("properties", c.name)]}
         present, _ = self._match.project(new, selected)
         constants = {k: v for k, v in self.constants.items() if k != "_refreshed_at"}
-        batches = batch_config(stream.config)
         parts = [
-            # Another version may read a value in another way, and Arrow has other limits.
+            # Another version may read a value in another way.
             stream.tap.plugin_version,
-            batches.encoding.format if batches else "",
             summary.digest,
             [[index, column.name, column.kind.value] for index, column in present],
             stream.singer_decimal,
             zone_name(stream.source.zone),
             constants,
             stream.map_settings(),
+            self._is_arrow,
         ]
         return hashlib.sha256(json_text(parts).encode()).hexdigest()[:CONTENT_LENGTH]
+
+    @property
+    def _writes_records(self) -> bool:
+        """Whether a map must see each row."""
+        return self.stream.is_mapped or not self.stream.writes_blocks
+
+    @property
+    def _is_arrow(self) -> bool:
+        """Whether the rows go into Arrow files, in which fewer values fit."""
+        config = None if self._writes_records else batch_config(self.stream.config)
+        return config is not None and config.encoding.format == ARROW
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Write the rows in blocks; yield them as records only where a map must see each."""
@@ -86,7 +97,7 @@ class FileRows:
             unknown, kinds = self._match.unknown, self._summary.kinds
             self._new = self.stream.add_columns(self.export, unknown, kinds)
         self.stream.totals.rows_of_file = 0
-        if self.stream.is_mapped or not self.stream.writes_blocks:
+        if self._writes_records:
             unparsed = yield from self._one_by_one()
         elif (config := batch_config(self.stream.config)) is None:
             unparsed = self._as_lines()

@@ -217,6 +217,8 @@ class Planner:
         )
 
     def _prepare_ledger(self, partition: Partition) -> None:
+        if self._everything:
+            partition.ledger.forget_contents()
         if self._everything and self.new_version is not None:
             self._reopen(partition)
         elif not partition.ledger.windows and not self.state.version_pending:

@@ -175,8 +175,9 @@ class ReportStream(TableStream):
         constants = load.constants(result)
         rows = FileRows(self, load.export, result, constants)
         content = rows.content()
-        if load.is_loaded(content) and not self.retirement.replaced_by(load.window):
-            self._skip_rows(load, result)
+        is_alone = self.keeps_its_keys and not self.retirement.replaced_by(load.window)
+        if is_alone and load.is_loaded(content):
+            self._skip_rows(load, result, content)
             return
         self._rows_in_warehouse = max(
             load.rows_in_warehouse,
@@ -209,11 +210,11 @@ class ReportStream(TableStream):
         self.totals.unparsed += rows.unparsed
         self.log_loaded(load.export, result, seconds)
 
-    def _skip_rows(self, load: WindowLoad, result: ResultFile) -> None:
+    def _skip_rows(self, load: WindowLoad, result: ResultFile, content: str) -> None:
         """Record a window whose rows are all in the warehouse, without writing them again."""
         export, rows = load.export, result.summary.rows
         self.audit.write(load.audit_row(result, seconds=result.seconds_waited, unchanged=True))
-        load.note_unchanged(result)
+        load.note_unchanged(result, content)
         self.write_state()
         export.is_unchanged, export.rows_ended = True, self.clock.monotonic()
         self.totals.loaded += 1

@@ -62,6 +62,13 @@ class ReportRules:
         """The key columns of the stream."""
         return ("_account", *self.own_keys) if self.own_keys else NUMBERED_KEYS
 
+    @property
+    def shares_keys(self) -> bool:
+        """Whether rows of different windows may have the same key."""
+        windows = set() if self.is_snapshot else {"_window_start"}
+        programs = {"_program_id"} if any(self.source.policy.programs) else set()
+        return bool(self.own_keys) and not windows | programs <= set(self.own_keys)
+
     def check_keys(self, columns: Sequence[Column]) -> None:
         """Raise SettingsError if the setting primary_keys does not fit these columns."""
         keys = self.own_keys

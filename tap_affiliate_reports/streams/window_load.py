@@ -147,20 +147,26 @@ class WindowLoad(Judge):
     def finish(self, result: ResultFile, content: str) -> None:
         """Record that the window is loaded, and move the bookmark if it can move."""
         job, at = self.rules.resumable(result.job.id), result.finished_at
-        # A settled window is not refreshed, so its content would only make the state larger.
-        is_settled = not self.window.is_snapshot and self.rules.freshness.is_settled(
-            self.window.end, at
-        )
-        self.partition.ledger.finish(
-            self.window, result.summary.rows, at, job, None if is_settled else content
-        )
+        kept = self._kept(content, at)
+        self.partition.ledger.finish(self.window, result.summary.rows, at, job, kept)
         self.partition.move_bookmark(self.rules.freshness)
 
-    def note_unchanged(self, result: ResultFile) -> None:
+    def note_unchanged(self, result: ResultFile, content: str) -> None:
         """Record that a newer file is identical to the one loaded, and move the bookmark."""
-        job = self.rules.resumable(result.job.id)
-        self.partition.ledger.note_unchanged(self.window.slot, result.finished_at, job)
+        job, at = self.rules.resumable(result.job.id), result.finished_at
+        self.partition.ledger.note_unchanged(self.window.slot, at, job, self._kept(content, at))
         self.partition.move_bookmark(self.rules.freshness)
+
+    def _kept(self, content: str, finished_at: datetime) -> str | None:
+        """Return the content if that of a later file can be compared with it, else None."""
+        # A row that moved to another window and back is still as the other one had it.
+        if self.rules.shares_keys:
+            return None
+        # A settled window is not refreshed, so its content would only make the state larger.
+        is_settled = not self.window.is_snapshot and self.rules.freshness.is_settled(
+            self.window.end, finished_at
+        )
+        return None if is_settled else content
 
     def note_job(self) -> None:
         """Record the job of a new window that is not loaded, so that the next sync can use it.

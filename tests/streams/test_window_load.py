@@ -170,7 +170,7 @@ def test_a_file_that_is_identical_to_the_one_loaded_is_known_by_its_content() ->
     first.finish(result(3, NOW - timedelta(days=3)), "c")
     window = load(rules(), raw)
     assert (window.is_loaded("c"), window.is_loaded("d")) == (True, False)
-    window.note_unchanged(result(3, NOW - timedelta(days=1)))
+    window.note_unchanged(result(3, NOW - timedelta(days=1)), "c")
     (entry,) = raw["windows"]
     assert (entry["refreshed_at"], entry["loaded_at"]) == (
         "2026-11-18T15:00:00Z",
