@@ -224,7 +224,7 @@ def test_whatever_meltano_merges_each_loader_holds_what_the_source_has(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples(15),
+            max_examples=examples(10),
             stateful_step_count=12,
             deadline=None,
             derandomize=True,
