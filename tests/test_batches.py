@@ -361,7 +361,7 @@ def test_arrow_without_pyarrow_is_an_error_that_names_the_extra(
     assert ARROW_NEEDS_PYARROW in error
 
 
-@pytest.mark.chain
+@pytest.mark.slow
 def test_batches_land_in_postgres_and_a_full_refresh_retires_only_what_is_gone(
     meltano: Meltano, postgres_server: Postgres, tmp_path: Path
 ) -> None:

@@ -40,7 +40,8 @@ def in_duckdb(value: Any) -> Any:
     return float(exact) if isinstance(exact, Decimal) else exact
 
 
-@pytest.fixture(params=["target-postgres", "target-duckdb"])
+# The chain into DuckDB is tested with impact.com, too.
+@pytest.fixture(params=["target-postgres", pytest.param("target-duckdb", marks=pytest.mark.slow)])
 def loader(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> tuple[str, dict[str, str], Callable[[Any], Any], Table]:
