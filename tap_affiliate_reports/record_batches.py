@@ -18,7 +18,7 @@ from tap_affiliate_reports.errors import DamagedFile
 from tap_affiliate_reports.formats import PlainText
 from tap_affiliate_reports.schema import json_text
 from tap_affiliate_reports.schema.arrays import TYPES, ArrayCells, array_encoder, texts_of
-from tap_affiliate_reports.schema.columns import Kind
+from tap_affiliate_reports.schema.columns import NUMBER, UNPARSED, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.formats import Columns
     from tap_affiliate_reports.schema import Column, HeaderMatch
-
-NUMBER = "_row_number"
-UNPARSED = "_unparsed"
 
 # Each call of Arrow has a fixed cost, so that blocks should be large.
 _TEXT_LENGTH = 4 * 1024 * 1024

@@ -14,7 +14,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
 from singer_sdk.singerlib import RecordMessage
 
 from tap_affiliate_reports.schema.cells import Cells, column_encoder
-from tap_affiliate_reports.schema.columns import Column, Kind
+from tap_affiliate_reports.schema.columns import NUMBER, UNPARSED, Column, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from tap_affiliate_reports.formats import Columns
     from tap_affiliate_reports.schema.header import HeaderMatch
-
-NUMBER = "_row_number"
-UNPARSED = "_unparsed"
 
 
 class RecordLines:

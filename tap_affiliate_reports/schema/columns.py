@@ -61,6 +61,9 @@ _KINDS = {
     ("boolean", None): Kind.BOOLEAN,
 }
 
+# The added columns whose values differ from row to row.
+NUMBER, UNPARSED = "_row_number", "_unparsed"
+
 # Loaders that use CSV turn an empty text into null, which a key column must not be.
 ALL_PROGRAMS = "all"
 
@@ -83,7 +86,7 @@ ADDED: Mapping[str, dict[str, Any]] = {
         "format": "date",
         "description": "The last day that was requested.",
     },
-    "_row_number": {
+    NUMBER: {
         "type": "integer",
         "description": "The row's place within its slot and program, from 1.",
     },
@@ -102,7 +105,7 @@ ADDED: Mapping[str, dict[str, Any]] = {
         "description": "When the row was found to be gone; null on live rows.",
     },
     # A text, because the loaders of Parquet and others reject an object without properties.
-    "_unparsed": {
+    UNPARSED: {
         "type": ["string", "null"],
         "description": "Values that did not fit their column's type: JSON text, column -> text.",
     },
@@ -120,11 +123,11 @@ ADDED_TO_FILES: Mapping[str, dict[str, Any]] = {
         "format": "date-time",
         "description": "When the service finished that file.",
     },
-    "_row_number": {
+    NUMBER: {
         "type": "integer",
         "description": "The row's place within its file, from 1.",
     },
-    "_unparsed": ADDED["_unparsed"],
+    UNPARSED: ADDED[UNPARSED],
 }
 """The columns that the tap adds to the rows of finished files: name -> JSON Schema."""
 

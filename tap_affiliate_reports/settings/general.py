@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from singer_sdk import typing as th
 
+from tap_affiliate_reports.batches import ARROW, JSONL
+
 GENERAL = (
     th.Property(
         "start_date",
@@ -65,7 +67,7 @@ GENERAL = (
             th.Property(
                 "encoding",
                 th.ObjectType(
-                    th.Property("format", th.StringType(allowed_values=["jsonl", "arrow"])),
+                    th.Property("format", th.StringType(allowed_values=[JSONL, ARROW])),
                     th.Property("compression", th.StringType(allowed_values=["gzip", "none"])),
                 ),
             ),

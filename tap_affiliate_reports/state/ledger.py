@@ -69,8 +69,14 @@ class Ledger:
     ) -> None:
         """Record that a newer file of a loaded window is identical to the one loaded."""
         before = self.windows[slot]
-        entry = replace(before, refreshed_at=refreshed_at, job=job, content=content)
-        self._write(slot, replace(entry, loaded_at=before.rows_refreshed_at))
+        entry = replace(
+            before,
+            refreshed_at=refreshed_at,
+            job=job,
+            content=content,
+            loaded_at=before.rows_refreshed_at,
+        )
+        self._write(slot, entry)
 
     def advance_bookmark(self, day: date) -> None:
         """Move the bookmark to this day, if that is later."""

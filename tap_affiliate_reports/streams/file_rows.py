@@ -56,6 +56,14 @@ class FileRows:
         self._summary = summary
         self._match = match_header(stream.names_of(summary.header), stream.columns)
         self._new: Sequence[Column] = ()
+        # Only blocks can go into BATCH files; a map must see each row.
+        self._in_blocks = stream.writes_blocks and not stream.is_mapped
+        self._batches = batch_config(stream.config) if self._in_blocks else None
+
+    @property
+    def _is_arrow(self) -> bool:
+        """Whether the rows go into Arrow files, in which fewer values fit."""
+        return self._batches is not None and self._batches.encoding.format == ARROW
 
     def content(self) -> str:
         """Return a digest of all that the records depend on, but the date of the file."""
@@ -78,17 +86,6 @@ class FileRows:
         ]
         return hashlib.sha256(json_text(parts).encode()).hexdigest()[:CONTENT_LENGTH]
 
-    @property
-    def _writes_records(self) -> bool:
-        """Whether a map must see each row."""
-        return self.stream.is_mapped or not self.stream.writes_blocks
-
-    @property
-    def _is_arrow(self) -> bool:
-        """Whether the rows go into Arrow files, in which fewer values fit."""
-        config = None if self._writes_records else batch_config(self.stream.config)
-        return config is not None and config.encoding.format == ARROW
-
     def records(self) -> Iterator[dict[str, Any]]:
         """Write the rows in blocks; yield them as records only where a map must see each."""
         if self._header:
@@ -97,14 +94,14 @@ class FileRows:
             unknown, kinds = self._match.unknown, self._summary.kinds
             self._new = self.stream.add_columns(self.export, unknown, kinds)
         self.stream.totals.rows_of_file = 0
-        if self._writes_records:
+        if not self._in_blocks:
             unparsed = yield from self._one_by_one()
-        elif (config := batch_config(self.stream.config)) is None:
+        elif self._batches is None:
             unparsed = self._as_lines()
-        elif config.encoding.format == ARROW:
-            unparsed = self._as_arrow(config)
+        elif self._is_arrow:
+            unparsed = self._as_arrow(self._batches)
         else:
-            unparsed = self._as_batches(config)
+            unparsed = self._as_batches(self._batches)
         for name, count in unparsed.items():
             self.stream.logger.warning(VALUES_UNPARSED, self.export, count, name)
         self.unparsed = unparsed.total()

@@ -33,7 +33,7 @@ class WindowLoad(Judge):
         self.window = window = planned.window
         self.file_check = check
         self.before = before = self.partition.ledger.windows.get(window.slot)
-        has_same_days = window.is_snapshot or (
+        self._has_same_days = window.is_snapshot or (
             before is not None and (before.start, before.end) == (window.start, window.end)
         )
         program, options = self.partition.program, rules.report.options
@@ -50,7 +50,7 @@ class WindowLoad(Judge):
                     synchronous=options.mode == "run",
                 ),
                 judge=self,
-                previous_job=rules.resumable(before.job) if before and has_same_days else "",
+                previous_job=rules.resumable(before.job) if before and self._has_same_days else "",
                 has_rows=before is not None and before.refreshed_at is not None,
                 is_refresh=planned.is_refresh,
                 why=planned.why,
@@ -130,12 +130,12 @@ class WindowLoad(Judge):
 
     def is_loaded(self, content: str) -> bool:
         """Return whether a file with this content is what the warehouse has of the window."""
-        before, window = self.before, self.window
+        before = self.before
         return (
             before is not None
             and before.is_complete
             and before.reload_after is None
-            and (before.start, before.end) == (window.start, window.end)
+            and self._has_same_days
             and before.content == content
         )
 
