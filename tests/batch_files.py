@@ -1,4 +1,4 @@
-"""Reads the files of BATCH messages, as a loader does."""
+"""Settings of BATCH files, and their content as a loader reads it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,27 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+import pytest
 from harness import Warehouse
 
 VERSION = "_sdc_table_version"
+
+
+ENCODINGS = [
+    {"format": "jsonl", "compression": "gzip"},
+    {"format": "jsonl", "compression": "none"},
+    {"format": "arrow"},
+]
+each_encoding = pytest.mark.parametrize(
+    "encoding", ENCODINGS, ids=lambda one: "-".join(one.values())
+)
+
+
+def batched(config: Mapping[str, Any], root: Path, **options: Any) -> dict[str, Any]:
+    """Return the configuration with BATCH files in a folder."""
+    storage = {"root": root.as_uri(), "prefix": "night-"}
+    batch = {"encoding": {"format": "jsonl"}, "storage": storage, **options}
+    return {**config, "batch_config": batch}
 
 
 def content(batch: Mapping[str, Any]) -> list[dict[str, Any]]:
