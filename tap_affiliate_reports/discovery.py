@@ -93,7 +93,7 @@ class Discovery:
         reports = source.reports()
         self.known |= {report.stream for report in reports}
         distinct = self._distinct(source, reports, reserved)
-        wanted = [one for one in distinct if self.selection.is_discovered(source, one)]
+        wanted = [one for one in distinct if self.selection.is_discovered(one)]
         source.prefetch(wanted)
         found = [(report, self._report_columns(report)) for report in wanted]
         return [
@@ -123,7 +123,7 @@ class Discovery:
             ids += [other for other in reserved if other.casefold() == name]
             if len(ids) > 1:
                 line = f"{source.name}: {' and '.join(map(repr, ids))} have one stream name, {name}"
-                if any(self.selection.is_selected(source, report) for report in same):
+                if any(self.selection.is_selected(report) for report in same):
                     raise SettingsError(f"{line}. {SELECT_NEITHER}")
                 logger.warning(NAME_SKIPPED, line)
             else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import SettingsError, TapError, Unauthorized
 from tap_affiliate_reports.exports.flow import ExportFlow
+from tap_affiliate_reports.exports.job import ExportKind
 from tap_affiliate_reports.exports.quota import Quota
 from tap_affiliate_reports.messages import LineWriter
 from tap_affiliate_reports.sources.source import Source
@@ -80,10 +81,10 @@ class Run:
             )
             raise SettingsError(msg) from None
 
-    def quota(self, source: Source) -> Quota | None:
-        """Return what a source's exports cost; None if nothing was planned."""
+    def quota(self, source: Source, kind: ExportKind) -> Quota:
+        """Return what a source's exports of one kind cost."""
         flow = self._flows.get(source.name)
-        return flow.quota if flow else None
+        return flow.quotas.of(kind) if flow else Quota(kind)
 
     def advance(self, but: Source | None = None) -> None:
         """Do what is due in the queue of every source, but one, without waiting."""
@@ -102,7 +103,7 @@ class Run:
         """
         if not self._has_requested:
             self._has_requested = True
-            if any(flow.exports_needed for flow in self._flows.values()):
+            if any(flow.needs_exports for flow in self._flows.values()):
                 self.clock.sleep(SECONDS_TO_STOP)
         self.advance()
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from singer_sdk.singerlib import Catalog
 
 from tap_affiliate_reports.errors import SettingsError, StreamError
 from tap_affiliate_reports.sources.source import ReportSpec, Source
 
+ONLY_THESE = "%s.reports is not set and no catalog is given: of %s only %s is loaded"
 NO_REPORTS_IN_CATALOG = "the catalog has no reports of %s; run discovery again"
+
+
+logger = logging.getLogger(__name__)
 
 
 class Selection:
@@ -16,20 +22,18 @@ class Selection:
     def __init__(self, catalog: Catalog | None) -> None:
         self.catalog = catalog
 
-    def is_selected(self, source: Source, report: ReportSpec) -> bool:
+    def is_selected(self, report: ReportSpec) -> bool:
         """Return whether a report is synced."""
         if self.catalog is None:
-            return report.allowed and not source.policy.catalog_decides
+            return report.selected_by_default
         entry = self.catalog.get_stream(report.stream)
-        return (
-            report.allowed
-            and entry is not None
-            and bool(entry.metadata.resolve_selection().get((), True))
-        )
+        if entry is None:
+            return report.selected_if_omitted
+        return report.allowed and bool(entry.metadata.resolve_selection().get((), True))
 
-    def is_discovered(self, source: Source, report: ReportSpec) -> bool:
+    def is_discovered(self, report: ReportSpec) -> bool:
         """Return whether discovery must read a report's columns."""
-        return self.catalog is None or self.is_selected(source, report)
+        return self.catalog is None or self.is_selected(report)
 
     def is_discovered_stream(self, stream: str) -> bool:
         """Return whether discovery must read a stream of files."""
@@ -49,9 +53,12 @@ class Selection:
         """Raise SettingsError if every report would be exported though nobody chose them."""
         if not source.policy.catalog_decides:
             return
-        reports = source.reports()
+        reports = _of_catalog(source)
+        if self.catalog is None and (others := _of_settings(source)):
+            logger.warning(ONLY_THESE, source.name, source.name, ", ".join(others))
+            return
         if self.catalog is not None:
-            selected = [report for report in reports if self.is_selected(source, report)]
+            selected = [report for report in reports if self.is_selected(report)]
             absent = [r for r in reports if self.catalog.get_stream(r.stream) is None]
             # Reports that discovery skipped, and newer ones, say nothing about the others.
             if len(selected) + len(absent) < len(reports) or len(absent) >= len(selected):
@@ -74,6 +81,16 @@ class Selection:
         catalog = self.catalog
         if catalog is None or not any(catalog.get_stream(one.name) for one in source.lists()):
             return
-        allowed = [report.stream for report in source.reports() if report.allowed]
+        allowed = [report.stream for report in _of_catalog(source) if report.allowed]
         if allowed and not any(catalog.get_stream(stream) for stream in allowed):
             raise StreamError(NO_REPORTS_IN_CATALOG % source.name)
+
+
+def _of_catalog(source: Source) -> list[ReportSpec]:
+    """Return the reports that are selected only by name: in the settings, or in a catalog."""
+    return [report for report in source.reports() if not report.selected_if_omitted]
+
+
+def _of_settings(source: Source) -> list[str]:
+    """Return the streams that a setting of their own selects."""
+    return [report.stream for report in source.reports() if report.selected_if_omitted]

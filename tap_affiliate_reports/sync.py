@@ -17,6 +17,8 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
 )
 from tap_affiliate_reports.exports.export import Export
+from tap_affiliate_reports.exports.flow import ExportFlow
+from tap_affiliate_reports.exports.job import ExportKind
 from tap_affiliate_reports.run import Run, with_stream
 from tap_affiliate_reports.selection import Selection
 from tap_affiliate_reports.sources.source import Source
@@ -29,7 +31,9 @@ RELOAD_IS_SET = (
     "reload is set to %s: these windows are loaded again in every run until the setting is removed"
 )
 STREAM_PLAN = "plan of %s, %s: %d new, %d to refresh, %d unchanged"
-SOURCE_PLAN = "plan of %s: %s to %s, %d exports to spend%s"
+SOURCE_PLAN = "plan of %s: %s to %s, %s"
+COST = "%d %s to spend"
+OF_AT_MOST = "%s of at most %d in this run"
 START_IN_FUTURE = "start_date: %s is after the last day to fetch: nothing is loaded"
 REPORT_GONE = (
     "%s: the account no longer has this report. Remove it from the catalog, and its entry from the "
@@ -149,7 +153,7 @@ class Sync:
         if not streams:
             return
         dates = self._dates(source)
-        flow, limit = self.run.flow(source), source.policy.limits.max_exports
+        flow = self.run.flow(source)
         exports: list[Export] = []
         for stream in streams:
             try:
@@ -167,11 +171,8 @@ class Sync:
                 stream.totals.unchanged,
             )  # fmt: skip
         flow.plan(exports)
-        logger.info(
-            SOURCE_PLAN,
-            source.name, dates.start, dates.end, flow.exports_needed,
-            "" if limit is None else f" of at most {limit} in this run",
-        )  # fmt: skip
+        costs = ", ".join(_cost(flow, kind) for kind in source.policy.kinds)
+        logger.info(SOURCE_PLAN, source.name, dates.start, dates.end, costs)
         if dates.start > dates.end:
             logger.warning(START_IN_FUTURE, dates.start)
 
@@ -196,7 +197,7 @@ class Sync:
             reachable = source.name not in self.discovery.unreachable
             for report in source.reports() if reachable else ():
                 error = self.discovery.unavailable.get(report.stream)
-                if error is not None and self.selection.is_selected(source, report):
+                if error is not None and self.selection.is_selected(report):
                     self.run.record_failure(report.stream, error)
 
     # After the last record
@@ -209,7 +210,7 @@ class Sync:
         for stream in self.tables:
             if (line := stream.quota_line()) is None:
                 continue
-            if self.config.get("on_quota") == "warn":
+            if self.config.get("on_quota") == "warn" or stream.may_be_short():
                 logger.warning(line)
             else:
                 self.run.record_failure(stream.name, TapError(line), quiet=True)
@@ -245,3 +246,9 @@ class Sync:
         """Record in the state which jobs are under way."""
         for stream in self.tables:
             stream.note_jobs()
+
+
+def _cost(flow: ExportFlow, kind: ExportKind) -> str:
+    """Return how many exports of one kind the plan spends, and how many it may."""
+    cost = COST % (flow.exports_needed(kind), kind.noun)
+    return cost if kind.limit is None else OF_AT_MOST % (cost, kind.limit)

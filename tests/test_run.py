@@ -27,7 +27,7 @@ def run_of(*names: str) -> Run:
 class Flow:
     """A queue that counts how often it is moved."""
 
-    exports_needed = 1
+    needs_exports = True
 
     def __init__(self, error: Exception | None = None) -> None:
         self.advanced = 0

@@ -12,13 +12,24 @@ from tap_affiliate_reports.errors import SettingsError, StreamError
 from tap_affiliate_reports.selection import NO_REPORTS_IN_CATALOG, Selection
 
 
-def source(*reports: str, decides: bool = False, not_allowed: tuple[str, ...] = ()) -> Any:
+def source(
+    *reports: str,
+    decides: bool = False,
+    not_allowed: tuple[str, ...] = (),
+    by_setting: tuple[str, ...] = (),
+) -> Any:
     return SimpleNamespace(
         name="impact",
         policy=SimpleNamespace(catalog_decides=decides),
         lists=lambda: [SimpleNamespace(name="jobs")],
         reports=lambda: [
-            SimpleNamespace(id=name, stream=name, allowed=name not in not_allowed)
+            SimpleNamespace(
+                id=name,
+                stream=name,
+                allowed=name not in not_allowed,
+                selected_by_default=name not in not_allowed and not decides,
+                selected_if_omitted=name in by_setting,
+            )
             for name in reports
         ],
     )
@@ -38,14 +49,14 @@ def selection(**streams: bool) -> Selection:
 
 
 def selected(choice: Selection, own: Any) -> list[str]:
-    return [one.id for one in own.reports() if choice.is_selected(own, one)]
+    return [one.id for one in own.reports() if choice.is_selected(one)]
 
 
 def test_without_a_catalog_the_settings_decide() -> None:
     own = source("sales", "orders", not_allowed=("orders",))
     assert selected(Selection(None), own) == ["sales"]
     assert selected(Selection(None), source("sales", decides=True)) == []
-    assert all(Selection(None).is_discovered(own, one) for one in own.reports())
+    assert all(Selection(None).is_discovered(one) for one in own.reports())
 
 
 def test_a_catalog_chooses_among_the_reports_that_the_settings_allow() -> None:
@@ -53,7 +64,7 @@ def test_a_catalog_chooses_among_the_reports_that_the_settings_allow() -> None:
     choice = selection(sales=True, orders=True)
     assert selected(choice, own) == ["sales"]
     assert choice.streams == {"sales", "orders"}
-    assert [one.id for one in own.reports() if choice.is_discovered(own, one)] == ["sales"]
+    assert [one.id for one in own.reports() if choice.is_discovered(one)] == ["sales"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from harness import Collector, FakeClock
 
 from tap_affiliate_reports.errors import SyncFailed, TapError
+from tap_affiliate_reports.exports.job import ExportKind
 from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.streams import ListStream, TableStream
 from tap_affiliate_reports.streams.totals import StreamTotals
@@ -29,8 +30,8 @@ class Table(TableStream):
     def __init__(self, name: str, *, reload: str | None = None, is_reloaded: bool = True) -> None:
         self.name, self.reload, self._is_reloaded = name, reload, is_reloaded  # type: ignore[misc]
         self.totals = StreamTotals()
-        limits = SimpleNamespace(max_exports=90)
-        self.source: Any = SimpleNamespace(policy=SimpleNamespace(limits=limits))
+        kinds = (ExportKind(limit=90),)
+        self.source: Any = SimpleNamespace(policy=SimpleNamespace(kinds=kinds))
 
     def _keys(self) -> Any: ...
     def get_records(self, context: Any) -> Any: ...

@@ -30,11 +30,9 @@ PROXY = "the proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), "
 NOT_THERE = "check {source}.api_url, and that the account exists"
 UNREACHABLE = "check {proxy}the network and {source}.api_url, then try again"
 CATALOG_SELECTS = "{count} exportable; {source}.reports is not set: the catalog selects"
+NONE_ALLOWED = "a run may spend no %s"
 NO_LIMIT = "the network has no known limit of exports"
-LIMIT = (
-    "the service says how many exports are left only in its answer to one; a run may spend %d "
-    "(max_exports)"
-)
+LIMIT = "the service says how many exports are left only in its answer to one; a run may spend %s"
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ def _reports(source: Source, selection: Selection) -> str:
 
 
 def _selected(source: Source, selection: Selection) -> list[ReportSpec]:
-    return [one for one in source.reports() if selection.is_selected(source, one)]
+    return [one for one in source.reports() if selection.is_selected(one)]
 
 
 def _metadata(source: Source, selection: Selection) -> str:
@@ -199,10 +197,14 @@ def _clock(source: Source) -> Check:
 
 
 def _quota(source: Source) -> Check:
-    limit = source.policy.limits.max_exports
-    if limit is None:
+    limited = [kind for kind in source.policy.kinds if kind.limit is not None]
+    if not limited:
         return Check("quota", ok=True, detail=NO_LIMIT)
-    if not limit:
-        fix = f"set {source.name}.max_exports to more"
-        return Check("quota", ok=False, detail="a run may spend no export", fix=fix)
-    return Check("quota", ok=True, detail=LIMIT % limit)
+    for kind in limited:
+        if not kind.limit:
+            fix = f"set {source.name}.{kind.setting} to more"
+            return Check("quota", ok=False, detail=NONE_ALLOWED % kind.noun, fix=fix)
+    first, *others = limited
+    counts = [f"{first.limit} ({first.setting})"]
+    counts += [f"{kind.limit} {kind.noun} ({kind.setting})" for kind in others]
+    return Check("quota", ok=True, detail=LIMIT % " and ".join(counts))

@@ -6,11 +6,13 @@ The sync's own code decides; only the jobs that are known are polled on top of i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tap_affiliate_reports.errors import RateLimited, TapError, Unauthorized
 from tap_affiliate_reports.exports.export import Export
 from tap_affiliate_reports.exports.forecast import Forecast, forecast
+from tap_affiliate_reports.exports.job import ExportKind
 from tap_affiliate_reports.run import with_stream
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.streams import TableStream
@@ -43,23 +45,48 @@ def _source(
         errors[source.name] = error
     for export, export_error in cost.errors.items():
         errors.setdefault(export.order.stream, export_error)
-    exports = [export for stream in planned for export in stream.exports]
-    needed = sum(export.order.needs_export for export in exports) + len(cost.lost)
-    allowed = source.policy.limits.max_exports
+    costs: dict[str, int | None] = {}
+    for kind in source.policy.kinds:
+        costs |= _costs(kind, planned, cost)
     return {
         "source": source.name,
-        "exports_needed": needed,
-        "exports_allowed": allowed,
-        "nights": _nights(needed, allowed),
+        **costs,
         "streams": [_stream(stream, cost) for stream in planned],
     }
 
 
-def _nights(needed: int, allowed: int | None) -> int | None:
-    """Return how many runs spend all exports; None if no number of runs does."""
+def _costs(
+    kind: ExportKind, planned: Sequence[TableStream], cost: Forecast
+) -> dict[str, int | None]:
+    """Return how many exports of one kind are needed, allowed and spent, and in how many runs."""
+    streams = [one for one in planned if any(_is_of(kind, export) for export in one.exports)]
+    orders = [export for one in streams for export in one.exports if _is_of(kind, export)]
+    needed = sum(export.order.needs_export or export in cost.lost for export in orders)
+    # A backfill that takes several nights has a new day to load in each of them.
+    daily = sum(one.adds_a_day for one in streams)
+    is_default = kind.name == ExportKind.name
+    return {
+        f"{kind.name}_needed": needed,
+        f"{kind.name}_allowed": kind.limit,
+        f"{kind.name}_to_spend": len(cost.spent.intersection(orders)),
+        "nights" if is_default else f"{kind.name}_nights": _nights(needed, kind.limit, daily),
+    }
+
+
+def _is_of(kind: ExportKind, export: Export) -> bool:
+    return export.order.request.kind == kind
+
+
+def _nights(needed: int, allowed: int | None, daily: int = 0) -> int | None:
+    """Return how many runs spend all exports; None if no number of runs does.
+
+    `daily` is how many more are needed for the days that go by between the runs.
+    """
     if not needed or allowed is None:
         return min(needed, 1)
-    return math.ceil(needed / allowed) if allowed else None
+    if needed <= allowed:
+        return 1
+    return 1 + math.ceil((needed - allowed) / (allowed - daily)) if allowed > daily else None
 
 
 def _stream(stream: TableStream, cost: Forecast) -> dict[str, Any]:

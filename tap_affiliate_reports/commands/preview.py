@@ -94,11 +94,13 @@ def _of_report(source: Source, report: ReportSpec, folder: Path) -> Preview:
     """Return the rows of the last finished day, of all days if the report has no dates."""
     columns = report.columns(report.id)
     day = None
-    if not ReportRules(source, report).is_snapshot:
+    rules = ReportRules(source, report)
+    if not rules.is_snapshot:
         day = last_finished_day(source.exports.server_now(), source.zone)
-    (program, *_) = source.policy.programs
+    (program, *_) = rules.programs
+    filters = report.options.filters
     request = ExportRequest(
-        report.id, day, day, program=program, filters=report.options.filters, synchronous=True
+        report.id, day, day, program=program, filters=filters, synchronous=True, kind=report.kind
     )
     path = folder / "preview"
     try:

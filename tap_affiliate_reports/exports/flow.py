@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,11 +21,11 @@ from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import ExportFailed, RateLimited, TapError, Unauthorized
 from tap_affiliate_reports.exports.download import Downloads
 from tap_affiliate_reports.exports.export import IN_SLOT, POLLED, Export, ResultFile, Step
-from tap_affiliate_reports.exports.job import ExportSource
+from tap_affiliate_reports.exports.job import ExportKind, ExportSource
 from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.exports.outcomes import Next, Outcome, Ready, Skip, Wait
 from tap_affiliate_reports.exports.polling import Polling
-from tap_affiliate_reports.exports.quota import Quota
+from tap_affiliate_reports.exports.quota import Quotas
 from tap_affiliate_reports.exports.steps import LONGEST_PAUSE, ExportSteps
 
 HEARTBEAT = 30.0
@@ -54,9 +54,10 @@ class ExportFlow:
     _heartbeat_due: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self._quota = Quota(self.limits.max_exports)
+        self.quotas = Quotas()
+        """What the exports of this run cost, by their kind."""
         self._downloads = Downloads(self.source, self.spool, self.name)
-        self._steps = ExportSteps(self.source, self.clock, self.limits, self._quota)
+        self._steps = ExportSteps(self.source, self.clock, self.limits, self.quotas)
         self._polling = Polling(self.source, self.clock, self.limits)
 
     def plan(self, exports: Iterable[Export]) -> None:
@@ -65,36 +66,35 @@ class ExportFlow:
         Exports for which the quota does not suffice are skipped at once.
         """
         self._queued.extend(exports)
-        remaining = self._quota.remaining
+        planned: Counter[ExportKind] = Counter()
         needed = (export for export in self._queued if export.needs_export)
         for export in sorted(needed, key=lambda export: export.order.is_refresh):
-            remaining -= 1
-            if remaining < 0:
-                export.skip(self._quota.reason, for_quota=True)
+            quota = self.quotas.of_export(export)
+            planned[quota.kind] += 1
+            if planned[quota.kind] > quota.remaining:
+                export.skip(quota.reason, for_quota=True)
         self._queued = deque(export for export in self._queued if export.step is Step.QUEUED)
         now = self.clock.monotonic()
         for export in self._queued:
             export.note_step(now)
 
     @property
-    def quota(self) -> Quota:
-        """What the exports of this run cost."""
-        return self._quota
+    def needs_exports(self) -> bool:
+        """Whether the queue will spend any export."""
+        return any(export.needs_export for export in self._queued)
 
-    @property
-    def exports_needed(self) -> int:
-        """The number of exports that the queue will spend."""
-        return len(self._planned)
+    def exports_needed(self, kind: ExportKind) -> int:
+        """Return the number of exports of one kind that the queue will spend."""
+        return len(self._planned(kind))
 
     @property
     def queued(self) -> Sequence[Export]:
         """The exports that are planned and have not begun."""
         return tuple(self._queued)
 
-    @property
-    def exports_beyond_plan(self) -> float:
-        """How many exports remain beyond those that are planned, as far as is known."""
-        return self._quota.remaining - len(self._planned)
+    def exports_beyond_plan(self, kind: ExportKind) -> float:
+        """Return how many exports remain beyond those that are planned, as far as is known."""
+        return self.quotas.of(kind).remaining - len(self._planned(kind))
 
     def first_step(self, export: Export) -> Outcome:
         """Return what the first step of a queued export leads to, and do not act on it."""
@@ -203,7 +203,7 @@ class ExportFlow:
                 if self._has_slot(export):
                     self._fetch(export)
             case Next.REQUEST:
-                if self._is_planned(export) or self._has_quota_beyond_plan():
+                if self._is_planned(export) or self._has_quota_beyond_plan(export):
                     return self._request
                 self._yield_to_planned(export)
         return None
@@ -215,7 +215,8 @@ class ExportFlow:
 
     def _request(self, export: Export) -> Outcome:
         outcome = self._steps.request(export)
-        self._quota.report(self.exports_needed)
+        quota = self.quotas.of_export(export)
+        quota.report(self.exports_needed(quota.kind))
         return outcome
 
     # The quota
@@ -224,19 +225,20 @@ class ExportFlow:
         """Return whether the plan counted on this export."""
         return export.order.needs_export or export.order.request.synchronous
 
-    @property
-    def _planned(self) -> list[Export]:
-        return [export for export in self._queued if export.needs_export]
+    def _planned(self, kind: ExportKind) -> list[Export]:
+        return [one for one in self._queued if one.needs_export and one.order.request.kind == kind]
 
-    def _has_quota_beyond_plan(self) -> bool:
-        is_known = self._quota.is_known or not self._planned
-        return is_known and self.exports_beyond_plan > 0
+    def _has_quota_beyond_plan(self, export: Export) -> bool:
+        kind = export.order.request.kind
+        is_known = self.quotas.of(kind).is_known or not self._planned(kind)
+        return is_known and self.exports_beyond_plan(kind) > 0
 
     def _yield_to_planned(self, export: Export) -> None:
         """Put planned exports before one that turned out to be needed."""
-        planned = self._planned
-        if not planned or self._quota.is_known:
-            export.skip(self._quota.reason, for_quota=True)
+        quota = self.quotas.of_export(export)
+        planned = self._planned(quota.kind)
+        if not planned or quota.is_known:
+            export.skip(quota.reason, for_quota=True)
             return
         # Only the answer to an export request says what remains of the service's quota.
         self._active.remove(export)

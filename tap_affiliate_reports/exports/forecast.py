@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 from tap_affiliate_reports.errors import RateLimited, TapError, Unauthorized
 from tap_affiliate_reports.exports.export import Export, Step
 from tap_affiliate_reports.exports.flow import ExportFlow
+from tap_affiliate_reports.exports.job import ExportKind
 from tap_affiliate_reports.exports.outcomes import Next, Outcome, Wait
 
 POLLS = 5
@@ -38,7 +40,7 @@ def forecast(flow: ExportFlow) -> Forecast:
     """
     found = Forecast(spent={export for export in flow.queued if export.needs_export})
     known = [export for export in flow.queued if export.order.previous_job]
-    left = flow.exports_beyond_plan
+    lost: Counter[ExportKind] = Counter()
     with ThreadPoolExecutor(POLLS) as pool:
         outcomes = pool.map(partial(_first_step, flow), known)
         for export, outcome in zip(known, outcomes, strict=True):
@@ -46,8 +48,10 @@ def forecast(flow: ExportFlow) -> Forecast:
                 found.errors[export] = outcome
             elif outcome is Next.REQUEST:
                 found.lost.add(export)
-                left -= 1
-                (found.spent if left >= 0 else found.late).add(export)
+                kind = export.order.request.kind
+                lost[kind] += 1
+                is_late = lost[kind] > flow.exports_beyond_plan(kind)
+                (found.late if is_late else found.spent).add(export)
             elif outcome is Next.REPLAY or _is_pause(outcome):
                 found.replayed.add(export)
     return found

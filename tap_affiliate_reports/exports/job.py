@@ -28,12 +28,26 @@ class JobState(Enum):
 
 
 @dataclass(frozen=True)
+class ExportKind:
+    """A kind of export, which has a quota of its own.
+
+    `name` is its key in a plan, `noun` what log lines call such exports. `limit` is how many of
+    them one run may request, None for any number, and `setting` the setting that says so.
+    """
+
+    name: str = "exports"
+    noun: str = "exports"
+    setting: str = "max_exports"
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
 class ExportRequest:
     """The request of one window. Equal requests are the same export.
 
     `start` and `end` are inclusive days, both None for a report without dates; `program` is ""
     for all programs; `filters` are passed on as the settings have them; `synchronous` requests
-    the rows at once, without a job.
+    the rows at once, without a job; `kind` says whose quota it is counted against.
     """
 
     report: str
@@ -42,6 +56,7 @@ class ExportRequest:
     program: str = ""
     filters: Mapping[str, Any] = field(default_factory=dict)
     synchronous: bool = False
+    kind: ExportKind = field(default_factory=ExportKind)
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,8 @@ class ExportOrder:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one source's exports. Times are in seconds; `max_exports` None is no limit."""
+    """The limits of one source's jobs; times are in seconds."""
 
-    max_exports: int | None
     max_concurrent_jobs: int
     poll_interval: float
     job_timeout: float

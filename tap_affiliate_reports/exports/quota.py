@@ -1,4 +1,4 @@
-"""The exports that a run may still spend: by its own limit, and by the service's answers."""
+"""The exports that a run may still spend: by its own limits, and by the service's answers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import logging
 import math
 from dataclasses import dataclass, field
 
-EXPORTS_REMAINING = "the service has %d exports left, the plan needs %d more"
+from tap_affiliate_reports.exports.export import Export
+from tap_affiliate_reports.exports.job import ExportKind
+
+EXPORTS_REMAINING = "the service has %d %s left, the plan needs %d more"
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Quota:
-    """Counts exports; `limit` is how many this run may spend, None for any number."""
+    """Counts the exports of one kind."""
 
-    limit: int | None
+    kind: ExportKind
     spent: int = field(default=0, init=False)
     # The service's message, once it has refused an export for today.
     refusal: str = field(default="", init=False)
@@ -36,7 +39,7 @@ class Quota:
 
     @property
     def _own_remaining(self) -> float:
-        return math.inf if self.limit is None else self.limit - self.spent
+        return math.inf if self.kind.limit is None else self.kind.limit - self.spent
 
     @property
     def reason(self) -> str:
@@ -44,8 +47,8 @@ class Quota:
         if self.refusal:
             return self.refusal
         if self.service_remaining is not None and self.service_remaining < self._own_remaining:
-            return f"the service has {self.service_remaining} exports left today"
-        return f"this run may spend {self.limit} exports (max_exports)"
+            return f"the service has {self.service_remaining} {self.kind.noun} left today"
+        return f"this run may spend {self.kind.limit} {self.kind.noun} ({self.kind.setting})"
 
     def spend(self) -> bool:
         """Count one export, if this run may spend it; the service may still refuse it."""
@@ -69,4 +72,19 @@ class Quota:
         if remaining is not None and not self._is_reported:
             self._is_reported = True
             level = logging.WARNING if needed > remaining else logging.INFO
-            logger.log(level, EXPORTS_REMAINING, remaining, needed)
+            logger.log(level, EXPORTS_REMAINING, remaining, self.kind.noun, needed)
+
+
+class Quotas:
+    """The quota of each kind of export that one run requests."""
+
+    def __init__(self) -> None:
+        self._quotas: dict[ExportKind, Quota] = {}
+
+    def of(self, kind: ExportKind) -> Quota:
+        """Return the quota of one kind."""
+        return self._quotas.setdefault(kind, Quota(kind))
+
+    def of_export(self, export: Export) -> Quota:
+        """Return the quota that an export is counted against."""
+        return self.of(export.order.request.kind)

@@ -25,7 +25,7 @@ from tap_affiliate_reports.exports.export import Export, ResultFile, Step
 from tap_affiliate_reports.exports.job import ExportJob, ExportSource, JobState
 from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.exports.outcomes import Next, Outcome, Ready, Skip, Wait
-from tap_affiliate_reports.exports.quota import Quota
+from tap_affiliate_reports.exports.quota import Quotas
 from tap_affiliate_reports.http import NotReady
 
 MAX_FAILURES = 3
@@ -56,7 +56,7 @@ class ExportSteps:
     source: ExportSource
     clock: Clock
     limits: Limits
-    quota: Quota
+    quotas: Quotas
 
     def start(self, export: Export) -> Outcome:
         """Poll the job of an earlier run; without one, request an export."""
@@ -77,19 +77,20 @@ class ExportSteps:
 
     def request(self, export: Export) -> Outcome:
         """Request a new export, if the quota allows it."""
+        quota = self.quotas.of_export(export)
         if not export.order.request.synchronous and not self._spend(export):
-            return Skip(self.quota.reason, for_quota=True)
+            return Skip(quota.reason, for_quota=True)
         self._mark_requested(export)
         try:
             job = self.source.schedule(export.order.request, lambda: self._spend(export))
         except RateLimited as error:
             # Only this endpoint has a quota of its own: replays and downloads go on.
             export.exports_spent -= 1
-            self.quota.refuse(str(error))
-            return Skip(self.quota.reason, for_quota=True)
+            quota.refuse(str(error))
+            return Skip(quota.reason, for_quota=True)
         if job.id:
             logger.info("requested %s: job %s (%s)", export, job.id, job.word)
-            self.quota.update(job.exports_left)
+            quota.update(job.exports_left)
         export.run.seen = job.is_new
         if job.state is JobState.RUNNING:
             # The job may be an old one that finished long ago: only a poll can say.
@@ -175,7 +176,7 @@ class ExportSteps:
     # How it is done
 
     def _spend(self, export: Export) -> bool:
-        may = self.quota.spend()
+        may = self.quotas.of_export(export).spend()
         export.exports_spent += may
         return may
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tap_affiliate_reports.exports.export import Export, Step
+from tap_affiliate_reports.exports.quota import Quota
 from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.streams import TableStream
 from tap_affiliate_reports.streams.totals import SUMMARY_HEADER
@@ -67,7 +68,6 @@ class StreamProgress:
     done: int
     planned: int
     rows: int
-    spent: int
     to_spend: int
 
     def cells(self, *, with_window: bool) -> list[str]:
@@ -113,7 +113,6 @@ def stream_progress(stream: TableStream, *, failed: bool) -> StreamProgress:
         done=totals.loaded,
         planned=len(exports),
         rows=totals.rows + (totals.rows_of_file or 0),
-        spent=sum(export.exports_spent for export in exports),
         to_spend=0 if failed else sum(export.needs_export for export in exports),
     )
 
@@ -173,11 +172,14 @@ class ProgressTable:
         yield _duration(self.now() - self.started)
         yield f"{sum(one.done for one in found)}/{sum(one.planned for one in found)} done"
         yield f"{sum(one.rows for one in found):,} rows"
-        flows = {id(stream.flow): stream.flow for stream in self.streams}
-        remaining = [flow.quota.remaining for flow in flows.values()]
-        left = [count for count in remaining if count < math.inf]
-        exports = f"{sum(one.spent for one in found)} exports spent"
-        yield f"{exports}, {sum(left):.0f} left" if left else exports
+        quotas: defaultdict[str, list[Quota]] = defaultdict(list)
+        for source in {one.source.name: one.source for one in self.streams}.values():
+            for kind in source.policy.kinds:
+                quotas[kind.noun].append(self.run.quota(source, kind))
+        for noun, same in quotas.items():
+            left = [quota.remaining for quota in same if quota.remaining < math.inf]
+            exports = f"{sum(quota.spent for quota in same)} {noun} spent"
+            yield f"{exports}, {sum(left):.0f} left" if left else exports
 
 
 def _table(

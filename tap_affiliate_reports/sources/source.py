@@ -14,7 +14,13 @@ from singer_sdk import typing as th
 
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.errors import Rejected, TapError, UnknownJobState
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
+from tap_affiliate_reports.exports.job import (
+    ExportJob,
+    ExportKind,
+    ExportRequest,
+    ExportSource,
+    JobState,
+)
 from tap_affiliate_reports.exports.order import Limits
 from tap_affiliate_reports.http import ApiClient, ErrorFormat
 from tap_affiliate_reports.schema import Column
@@ -40,12 +46,14 @@ class ListSpec:
 class ReportOptions:
     """The options of one report: its own, else those of its network.
 
-    `window` None is `month`, or a snapshot for a report without dates. `window_settings` are
-    settings of the network alone that define a window, by their name in the state's fingerprint.
+    `window` None is `month`, or a snapshot for a report without dates. `programs` are exported
+    separately; ("",) is all programs in one export. `window_settings` are settings of the network
+    alone that define a window, by their name in the state's fingerprint.
     """
 
     lookback: timedelta
     window: str | None = None
+    programs: tuple[str, ...] = ("",)
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     primary_keys: tuple[str, ...] = ()
     mode: str = "export"
@@ -57,8 +65,11 @@ class ReportSpec:
     """A report that is a stream: its id, the stream's name, and how it is loaded.
 
     `columns` and `has_dates` accept the id and may send a request, once. `allowed` is false where
-    the settings name other reports. A file whose header has fewer than `least_columns` of the
-    columns is refused.
+    the settings name other reports; `selected_by_default` is whether it is selected without a
+    catalog, `selected_if_omitted` whether also by a catalog that does not have it. `names_in`
+    returns the names of a file's header as the columns have them. A file whose header has fewer
+    than `least_columns` of the columns is refused. With `newest_first`, new windows are loaded
+    from the last one back, and one that fails does not stop the others.
     """
 
     id: str
@@ -67,8 +78,13 @@ class ReportSpec:
     columns: Callable[[str], Sequence[Column]]
     has_dates: Callable[[str], bool]
     allowed: bool = True
+    selected_by_default: bool = True
+    selected_if_omitted: bool = False
+    names_in: Callable[[Sequence[str]], Sequence[str]] = lambda header: header
     least_columns: int = 1
     description: str = ""
+    kind: ExportKind = field(default_factory=ExportKind)
+    newest_first: bool = False
 
 
 @dataclass
@@ -102,15 +118,15 @@ class FileSpec:
 class SourcePolicy:
     """The settings of a network that hold for all of its reports.
 
-    `max_age` is how old the file of an unsettled window may be; `programs` is ("",) for all
-    programs in one export; `catalog_decides` means that the settings name no reports;
-    `keeps_jobs` that a job of an earlier run can be polled. `zone_setting` names the setting that
-    replaces the account's own time zone, "" where it is set or the account has none.
+    `max_age` is how old the file of an unsettled window may be; `kinds` are the kinds of exports
+    that a run may request; `catalog_decides` means that the settings name no reports; `keeps_jobs`
+    that a job of an earlier run can be polled. `zone_setting` names the setting that replaces the
+    account's own time zone, "" where it is set or the account has none.
     """
 
     limits: Limits
     max_age: timedelta = timedelta(0)
-    programs: tuple[str, ...] = ("",)
+    kinds: tuple[ExportKind, ...] = (ExportKind(),)
     catalog_decides: bool = False
     keeps_jobs: bool = True
     zone_setting: str = ""
@@ -138,10 +154,9 @@ def api_client(
     )
 
 
-def flow_limits(settings: Mapping[str, Any], *, max_exports: int | None = None) -> Limits:
-    """Return the limits of the export queue; `max_exports` None is no limit."""
+def flow_limits(settings: Mapping[str, Any]) -> Limits:
+    """Return the limits of the jobs in the export queue."""
     return Limits(
-        max_exports=max_exports,
         max_concurrent_jobs=int(settings["max_concurrent_jobs"]),
         poll_interval=float(settings["poll_interval_seconds"]),
         job_timeout=float(settings["job_timeout_seconds"]),

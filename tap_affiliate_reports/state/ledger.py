@@ -84,9 +84,15 @@ class Ledger:
         if self.replication_key and (bookmark is None or day > bookmark):
             self.state["replication_key_value"] = day.isoformat()
 
+    def retract_bookmark(self, day: date | None) -> None:
+        """Move the bookmark back to this day, None for no day, if it is later."""
+        bookmark = self.bookmark
+        if bookmark is not None and (day is None or bookmark > day):
+            self.state["replication_key_value"] = day.isoformat() if day else None
+
     def forget_bookmark(self) -> None:
         """Remove the bookmark: no day counts as complete."""
-        self.state["replication_key_value"] = None
+        self.retract_bookmark(None)
 
     def reopen(self, slot: date) -> None:
         """Mark a loaded window as unfinished, because its rows may be missing."""

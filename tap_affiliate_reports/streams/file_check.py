@@ -25,7 +25,7 @@ class FileCheck:
 
     def check(self, path: Path, summary: Summary, order: ExportOrder) -> None:
         """Raise DamagedFile for another report's file, KeyViolation for null or equal keys."""
-        match = match_header(summary.header, self.columns())
+        match = match_header(self.rules.report.names_in(summary.header), self.columns())
         if summary.header and len(match.found) < self.rules.report.least_columns:
             names = [name[:60] for name in summary.header[:5]]
             few = "no column" if not match.found else f"only {len(match.found)} columns"

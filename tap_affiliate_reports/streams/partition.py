@@ -18,6 +18,24 @@ class Partition:
     requested: Sequence[Window]
     _complete: int = 0
 
+    @property
+    def has_newest(self) -> bool:
+        """Whether the last window that is requested is loaded."""
+        if not self.requested:
+            return True
+        entry = self.ledger.windows.get(self.requested[-1].slot)
+        return entry is not None and entry.is_complete and entry.end >= self.requested[-1].end
+
+    def retract_bookmark(self) -> None:
+        """Move the bookmark back before the first window that was never loaded."""
+        before = None
+        for window in self.requested:
+            entry = self.ledger.windows.get(window.slot)
+            if entry is None or entry.refreshed_at is None:
+                self.ledger.retract_bookmark(before)
+                return
+            before = window.end
+
     def move_bookmark(self, freshness: Freshness) -> None:
         """Move the bookmark past all windows that are loaded without a gap."""
         while self._complete < len(self.requested):

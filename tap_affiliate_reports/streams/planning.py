@@ -76,6 +76,8 @@ class Planner:
             partition = Partition(program, ledger, requested)
             found.partitions.append(partition)
             self._prepare_ledger(partition)
+            if self.rules.newest_first:
+                partition.retract_bookmark()
             planned = plan(
                 requested,
                 ledger.windows,
@@ -89,6 +91,8 @@ class Planner:
             refresh += [
                 PlannedWindow(partition, one, True, why[one.slot]) for one in planned.refresh
             ]
+        if self.rules.newest_first:
+            new.sort(key=lambda one: one.window, reverse=True)
         found.windows = new + refresh
         return found
 
@@ -118,7 +122,7 @@ class Planner:
             old = list(self._former_windows(now))
             state.former = [one for one in old if one.program == OLD_ALL_PROGRAMS]
         state.former = map(self._with_present_keys, state.former)
-        state.adopt(now, self.rules.replication_key, self.rules.source.policy.programs)
+        state.adopt(now, self.rules.replication_key, self.rules.programs)
 
     def _refusal(self, before: Mapping[str, Any], now: Mapping[str, Any], changed: str) -> str:
         """Return the error for settings that do not fit the windows loaded so far."""

@@ -7,25 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_affiliate_reports.errors import FileError, TapError
-from tap_affiliate_reports.exports.export import Export, ResultFile
+from tap_affiliate_reports.errors import ExportFailed, FileError, TapError
+from tap_affiliate_reports.exports.export import ResultFile
 from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.schema import ADDED, Column
 from tap_affiliate_reports.sdk import transform_unfiltered
 from tap_affiliate_reports.settings import parse_reload
 from tap_affiliate_reports.sources.source import ReportSpec, Source
-from tap_affiliate_reports.state import StreamState, to_timestamp
+from tap_affiliate_reports.state import to_timestamp
 from tap_affiliate_reports.state.former import FormerWindow
 from tap_affiliate_reports.streams.audit import ReportWindowsStream
-from tap_affiliate_reports.streams.base import FULL_TABLE
-from tap_affiliate_reports.streams.file_check import FileCheck, SeenFiles
+from tap_affiliate_reports.streams.file_check import SeenFiles
 from tap_affiliate_reports.streams.file_rows import FileRows
-from tap_affiliate_reports.streams.planning import Planner
-from tap_affiliate_reports.streams.retirement import Retirement
-from tap_affiliate_reports.streams.rules import ReportRules
-from tap_affiliate_reports.streams.table import TableStream
 from tap_affiliate_reports.streams.window_load import WindowLoad
-from tap_affiliate_reports.windows import DateRange
+from tap_affiliate_reports.streams.windowed import WindowedStream
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -40,7 +35,7 @@ UNCHANGED = "unchanged %s: its file is identical to the one loaded, %d rows not 
 RETIRING = "retiring %d rows of the former window %s..%s of %s"
 
 
-class ReportStream(TableStream):
+class ReportStream(WindowedStream):
     """The rows of one report."""
 
     def __init__(
@@ -54,77 +49,11 @@ class ReportStream(TableStream):
         audit: ReportWindowsStream,
         singer_decimal: bool,
     ) -> None:
-        self.rules = ReportRules(source, report)
-        self.description = report.description
         self.audit = audit
-        self.selected_by_default = report.allowed and not source.policy.catalog_decides
-        self.loads: list[WindowLoad] = []
-        self.retirement = Retirement(self.rules, StreamState({}), ())
         # How many rows of the present window a filter must not hide, because they may be loaded.
         self._rows_in_warehouse = 0
         self._seen = SeenFiles()
-        super().__init__(
-            tap, run, source, report.stream, columns, added=ADDED, singer_decimal=singer_decimal
-        )
-
-    # The SDK's questions
-
-    @override
-    def _keys(self) -> tuple[Sequence[str], str | None]:
-        self.rules.check_keys(self.columns)
-        return self.rules.keys, self.rules.replication_key
-
-    @property
-    @override
-    def selected(self) -> bool:
-        return self.rules.report.allowed and bool(self.mask.get((), True))
-
-    @selected.setter
-    def selected(self, value: bool | None) -> None:
-        self.select(value)
-
-    @property
-    @override
-    def partitions(self) -> list[dict[str, Any]] | None:
-        programs = self.source.policy.programs
-        if programs == ("",):
-            return None
-        return [{"_program_id": program} for program in programs]
-
-    # The plan
-
-    @override
-    def plan(self, dates: DateRange) -> list[Export]:
-        planner = Planner(
-            self.rules,
-            dates,
-            self.stream_state,
-            everything=self.replication_method == FULL_TABLE,
-            new_version=self.tap.initialized_at if self.emits_versions else None,
-        )
-        plan = planner.plan()
-        check = FileCheck(self.rules, lambda: self.columns, self.singer_decimal)
-        self.retirement = Retirement(self.rules, plan.state, plan.partitions)
-        self.loads = [WindowLoad(self.rules, window, check) for window in plan.windows]
-        self.exports = [load.export for load in self.loads]
-        self.totals.unchanged = plan.unchanged
-        self.version = plan.state.version
-        return self.exports
-
-    @property
-    def state(self) -> StreamState:
-        """The stream's STATE, as the plan adopted it."""
-        return self.retirement.state
-
-    @override
-    def bookmark(self) -> str:
-        found = [one.ledger.bookmark for one in self.retirement.partitions]
-        return min((day.isoformat() for day in found if day), default="")
-
-    @override
-    def note_jobs(self) -> None:
-        for load in self.loads:
-            load.note_job()
+        super().__init__(tap, run, source, report, columns, singer_decimal=singer_decimal)
 
     # The windows
 
@@ -137,10 +66,10 @@ class ReportStream(TableStream):
                 if program is None or load.partition.program == program:
                     try:
                         yield from self._window(load)
-                    except FileError as error:
-                        if not load.export.order.is_refresh:
+                    except (FileError, ExportFailed) as error:
+                        if not self._can_wait(load, error):
                             raise
-                        # The window keeps its rows, and the others need not wait for it.
+                        # The others need not wait for this window.
                         self.run.record_failure(self.name, error)
                         self.flow.release(load.export)
                         self.totals.skipped += 1
@@ -153,6 +82,12 @@ class ReportStream(TableStream):
         if self.totals.skipped:
             self.write_state()
         self._activate_version()
+
+    def _can_wait(self, load: WindowLoad, error: TapError) -> bool:
+        """Return whether the windows after one that failed are loaded all the same."""
+        # A refresh whose file is refused keeps the rows that are loaded.
+        is_kept = load.export.order.is_refresh and isinstance(error, FileError)
+        return is_kept or self.rules.newest_first
 
     def _window(self, load: WindowLoad) -> Iterator[Record]:
         """Wait for a window's file and load it."""
@@ -279,22 +214,3 @@ class ReportStream(TableStream):
             self.state.end_version()
             self.write_activate_version(version)
             self.write_state()
-
-    # A reload
-
-    @override
-    def is_reloaded(self) -> bool:
-        return not self.totals.skipped and not any(
-            entry.reload_after
-            for partition in self.retirement.partitions
-            for entry in partition.ledger.windows.values()
-        )
-
-    @property
-    @override
-    def reload(self) -> str | None:
-        return self.state.reload
-
-    @override
-    def end_reload(self) -> None:
-        self.state.reload = None

@@ -53,6 +53,16 @@ class ReportRules:
         return None if self.is_snapshot else REPLICATION_KEY
 
     @property
+    def programs(self) -> tuple[str, ...]:
+        """The programs that are exported separately; ("",) for all in one export."""
+        return self.report.options.programs
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether new windows are loaded from the last one back."""
+        return self.report.newest_first
+
+    @property
     def own_keys(self) -> tuple[str, ...]:
         """The key columns that the setting primary_keys names."""
         return self.report.options.primary_keys
@@ -66,7 +76,7 @@ class ReportRules:
     def shares_keys(self) -> bool:
         """Whether rows of different windows may have the same key."""
         windows = set() if self.is_snapshot else {"_window_start"}
-        programs = {"_program_id"} if any(self.source.policy.programs) else set()
+        programs = {"_program_id"} if any(self.programs) else set()
         return bool(self.own_keys) and not windows | programs <= set(self.own_keys)
 
     def check_keys(self, columns: Sequence[Column]) -> None:
@@ -89,12 +99,12 @@ class ReportRules:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the settings that define a window."""
-        options, policy = self.report.options, self.source.policy
+        options = self.report.options
         settings = {
             **options.window_settings,
             "window": self.size,
             "timezone": zone_name(self.source.zone),
-            "program_ids": [program for program in policy.programs if program],
+            "program_ids": [program for program in self.programs if program],
             "filters": {name: list(options.filters[name]) for name in sorted(options.filters)},
             "mode": "" if options.mode == "export" else options.mode,
             "primary_keys": list(options.primary_keys),

@@ -43,6 +43,8 @@ class TableStream(AffiliateStream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     # What one file of the stream is called in log lines.
     UNIT = "windows"
+    # Whether each day needs another export while a backfill goes on.
+    adds_a_day = False
 
     def __init__(
         self,
@@ -99,6 +101,10 @@ class TableStream(AffiliateStream):
     @abstractmethod
     def end_reload(self) -> None:
         """Record that no reload is under way."""
+
+    def may_be_short(self) -> bool:
+        """Return whether what the quota kept from being loaded is no failure of the sync."""
+        return False
 
     def note_jobs(self) -> None:
         """Record the jobs under way in the state, if the next sync can use them."""
@@ -218,7 +224,7 @@ class TableStream(AffiliateStream):
 
     def quota_line(self) -> str | None:
         """Return what the quota kept from being loaded; None if nothing."""
-        has_quota = self.source.policy.limits.max_exports is not None
+        has_quota = any(kind.limit is not None for kind in self.source.policy.kinds)
         return self.totals.quota_line(self.name, self.UNIT, has_quota=has_quota)
 
     # Columns

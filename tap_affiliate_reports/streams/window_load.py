@@ -48,6 +48,7 @@ class WindowLoad(Judge):
                     program=program,
                     filters=options.filters,
                     synchronous=options.mode == "run",
+                    kind=rules.report.kind,
                 ),
                 judge=self,
                 previous_job=rules.resumable(before.job) if before and self._has_same_days else "",

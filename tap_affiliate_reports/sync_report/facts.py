@@ -142,7 +142,7 @@ class JobFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """The exports of one network: spent in this sync, allowed for one, and left as it says."""
+    """The exports of one kind: spent in this sync, allowed for one, and left as it says."""
 
     name: str
     spent: int = 0

@@ -196,9 +196,10 @@ def _result(export: Export, *, stream_failed: bool) -> str:
 def _networks(run: Run) -> Iterator[NetworkFacts]:
     """Yield what the exports of each network cost."""
     for source in run.sources:
-        quota, allowed = run.quota(source), source.policy.limits.max_exports
-        spent, left = (quota.spent, quota.service_remaining) if quota else (0, None)
-        yield NetworkFacts(source.name, spent, allowed, left)
+        for kind in source.policy.kinds:
+            quota, is_only = run.quota(source, kind), len(source.policy.kinds) == 1
+            name = source.name if is_only else f"{source.name}, {kind.noun}"
+            yield NetworkFacts(name, quota.spent, kind.limit, quota.service_remaining)
 
 
 # What went wrong

@@ -275,8 +275,8 @@ class TestTheText:
         stream = {"stream": name, "complete_until": None, "new": [window], "refresh": []}
         numbers = {"unchanged": 0, "exports": 1, "replays": 0}
         source = {
-            "source": "impact", "exports_needed": 1, "exports_allowed": 90, "nights": 1,
-            "streams": [stream | numbers],
+            "source": "impact", "exports_needed": 1, "exports_allowed": 90,
+            "exports_to_spend": 1, "nights": 1, "streams": [stream | numbers],
         }  # fmt: skip
         lines = self.lines({"sources": [source], "errors": [name]}, capsys)
         assert lines[-3].strip() == f"2026-10-01..2026-10-31 of program {name}    {name}"

@@ -213,7 +213,13 @@ class TestSideBySide:
             )
         options = {name: {"primary_keys": ["Id", "_window_start"]} for name in reports}
         most: list[int] = []
-        sandbox.on_request = lambda _: most.append(len(list(tmp_path.rglob("*.part"))))
+        inspect = csv.inspect
+
+        def count_and_inspect(path: Path) -> Summary:
+            most.append(len(list(tmp_path.rglob("*.part"))))
+            return inspect(path)
+
+        monkeypatch.setattr(csv, "inspect", count_and_inspect)
         config = config_for(sandbox, reports=reports, report_options=options, max_concurrent_jobs=2)
         run = sync(config, clock)
         assert isinstance(run.error, TapError)

@@ -23,10 +23,10 @@ from tap_affiliate_reports.errors import (
     Unavailable,
 )
 from tap_affiliate_reports.exports.export import Export, LastRun, Step, StoredFile
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
+from tap_affiliate_reports.exports.job import ExportJob, ExportKind, ExportRequest, JobState
 from tap_affiliate_reports.exports.order import ExportOrder, Judge, Limits
 from tap_affiliate_reports.exports.outcomes import Next, Ready, Skip, Wait
-from tap_affiliate_reports.exports.quota import Quota
+from tap_affiliate_reports.exports.quota import Quotas
 from tap_affiliate_reports.exports.steps import ALREADY_LOADED, REPLAY_REFUSED, ExportSteps
 from tap_affiliate_reports.formats import Summary
 from tap_affiliate_reports.http import NotReady
@@ -81,14 +81,15 @@ def job(state: JobState, finished_at: datetime | None = None, **more: Any) -> Ex
 
 
 def ordered(judge: Judge | None = None, **order: Any) -> Export:
-    request = ExportRequest("sales", synchronous=order.pop("synchronous", False))
+    kind = ExportKind(limit=order.pop("limit", 5))
+    request = ExportRequest("sales", synchronous=order.pop("synchronous", False), kind=kind)
     return Export(ExportOrder("sales", "October", request, judge or Young(), **order))
 
 
-def steps(*answers: ExportJob | ApiError, limit: int | None = 5, replays: bool = True) -> Any:
+def steps(*answers: ExportJob | ApiError, replays: bool = True) -> Any:
     service: Any = Service(list(answers), replays)
-    limits = Limits(limit, max_concurrent_jobs=5, poll_interval=2, job_timeout=600)
-    return ExportSteps(service, FakeClock(), limits, Quota(limit))
+    limits = Limits(max_concurrent_jobs=5, poll_interval=2, job_timeout=600)
+    return ExportSteps(service, FakeClock(), limits, Quotas())
 
 
 class TestEvaluate:
@@ -171,21 +172,24 @@ class TestRequest:
     def test_a_running_job_is_polled_at_once_because_it_may_be_an_old_one(self) -> None:
         own, export = steps(job(RUNNING, exports_left=41)), ordered()
         assert own.request(export) == Wait(Step.RUNNING, 0)
-        assert (own.quota.spent, own.quota.remaining, export.exports_spent) == (1, 4, 1)
+        quota = own.quotas.of_export(export)
+        assert (quota.spent, quota.remaining, export.exports_spent) == (1, 4, 1)
 
     def test_the_own_limit_is_kept_without_a_request(self) -> None:
-        own = steps(limit=0)
-        assert own.request(ordered()) == Skip(own.quota.reason, for_quota=True)
+        own, export = steps(), ordered(limit=0)
+        reason = own.quotas.of_export(export).reason
+        assert own.request(export) == Skip(reason, for_quota=True)
         assert own.source.calls == []
 
     def test_an_export_that_the_service_refuses_is_not_spent(self) -> None:
         own, export = steps(RateLimited("100 a day")), ordered()
         assert own.request(export) == Skip("100 a day", for_quota=True)
-        assert (own.quota.spent, own.quota.remaining, export.exports_spent) == (0, 0, 0)
+        quota = own.quotas.of_export(export)
+        assert (quota.spent, quota.remaining, export.exports_spent) == (0, 0, 0)
 
     def test_a_synchronous_answer_costs_no_export(self) -> None:
-        own = steps(job(READY, id=""), limit=0)
-        assert own.request(ordered(synchronous=True)) is Next.FETCH
+        own = steps(job(READY, id=""))
+        assert own.request(ordered(synchronous=True, limit=0)) is Next.FETCH
 
 
 class TestReplay:

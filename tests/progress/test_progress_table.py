@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.exports.export import Export, ResultFile, Step
-from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, JobState
+from tap_affiliate_reports.exports.job import ExportJob, ExportKind, ExportRequest, JobState
 from tap_affiliate_reports.exports.order import ExportOrder
 from tap_affiliate_reports.progress.table import Phase, ProgressTable, stream_progress
 from tap_affiliate_reports.run import Run
@@ -49,8 +49,12 @@ class Stream(SimpleNamespace):
             name=name,
             exports=list(exports),
             totals=StreamTotals(**totals),
-            source=SimpleNamespace(name="impact"),
-            flow=SimpleNamespace(quota=SimpleNamespace(remaining=left)),
+            source=SimpleNamespace(
+                name=f"network with {left} left",
+                policy=SimpleNamespace(
+                    kinds=(ExportKind(limit=None if left == math.inf else int(left)),)
+                ),
+            ),
         )
 
 
@@ -59,6 +63,13 @@ class Screen:
 
     def __init__(self, *streams: Any, failed: Sequence[str] = (), seconds: float = 3723) -> None:
         run = Run("tap", clock=FakeClock(), writer=Collector(), sources=())
+        spent = sum(one.exports_spent for stream in streams for one in stream.exports)
+
+        def quota(_source: object, kind: ExportKind) -> Any:
+            remaining = math.inf if kind.limit is None else kind.limit
+            return SimpleNamespace(spent=spent, remaining=remaining)
+
+        run.quota = quota  # type: ignore[method-assign]
         run.failures = dict.fromkeys(failed, TapError("gone"))
         moments = iter([0.0])
         self.table = ProgressTable(streams, run, lambda: next(moments, seconds))
@@ -163,7 +174,7 @@ def test_80_columns() -> None:
         "orders                            0/3  queued                         0   3 left",
         "partner_performance_by_program…   0/3  queued                         0   3 left",
         "sales                             0/3  failed                         0",
-        "1:02:03, 4/17 done, 1,288,888 rows, 5 exports spent, 325 left",
+        "1:02:03, 4/17 done, 1,288,888 rows, 5 exports spent, 65 left",
     ]
 
 
@@ -172,7 +183,7 @@ stream                  done  window                  state                     
 clicks_by_day            2/2                          done                   1,234,567
 mp_action_listing_fast   2/6  2026-03-01..2026-03-28  running 40 %              54,321   3 left
 orders                   0/3                          queued                         0   3 left
-0:00:59, 4/11 done, 1,288,888 rows, 5 exports spent, 195 left
+0:00:59, 4/11 done, 1,288,888 rows, 5 exports spent, 65 left
 """
 
 
@@ -219,14 +230,13 @@ def test_the_limits_of_two_networks_add_up() -> None:
     (*_, total) = Screen(Stream("a", [export(Step.QUEUED)], 7), Stream("b", [], 9)).lines(80)
     assert total.endswith("0 exports spent, 7 left")
     sales, orders = (Stream(name, [export(Step.QUEUED)], 7) for name in ("sales", "orders"))
-    orders.flow = sales.flow
     (*_, total) = Screen(sales, orders).lines(80)
     assert total.endswith("0 exports spent, 7 left")
 
 
 def test_a_sync_without_work_has_no_table() -> None:
     screen = Screen(Stream("unchanged", []))
-    assert screen.lines(80) == ["1:02:03, 0/0 done, 0 rows, 0 exports spent"]
+    assert screen.lines(80) == ["1:02:03, 0/0 done, 0 rows"]
     screen.table.summary = []
     assert len(screen.lines(80)) == 1
 

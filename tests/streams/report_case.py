@@ -41,9 +41,8 @@ def rules(
         zone=pendulum.timezone(zone),
         exports=exports,
         policy=SourcePolicy(
-            Limits(90, max_concurrent_jobs=5, poll_interval=2, job_timeout=600),
+            Limits(max_concurrent_jobs=5, poll_interval=2, job_timeout=600),
             max_age=timedelta(hours=20),
-            programs=programs,
             keeps_jobs=keeps_jobs,
             zone_setting=zone_setting,
         ),
@@ -51,7 +50,14 @@ def rules(
     report = ReportSpec(
         "sales",
         "sales",
-        ReportOptions(**{"window": "month", "lookback": timedelta(days=30), **options}),
+        ReportOptions(
+            **{
+                "window": "month",
+                "lookback": timedelta(days=30),
+                "programs": programs,
+                **options,
+            }
+        ),
         columns=lambda _: COLUMNS,
         has_dates=lambda _: True,
         least_columns=least_columns,

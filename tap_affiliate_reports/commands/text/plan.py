@@ -14,6 +14,8 @@ from rich.text import Text
 WIDE = 90
 """From this width on there is room between the columns."""
 NO_DATES = "all dates"
+KINDS = (("exports", "export", "nights"), ("clicks", "click export", "clicks_nights"))
+"""The kinds of exports: their keys in the plan, what they are called, the key of their runs."""
 NUMBERS = ("new", "refresh", "unchanged", "exports", "replays")
 
 # The days, the number and the reason of windows that are one line.
@@ -23,7 +25,8 @@ Folded: TypeAlias = tuple[str, int, str]
 def show(document: Mapping[str, Any], console: Console) -> None:
     """Print the plan of each source."""
     for source in document["sources"]:
-        console.print(Text(source["source"], style="bold"), _cost(source))
+        costs = [_cost(source, *kind) for kind in KINDS if f"{kind[0]}_needed" in source]
+        console.print(Text(source["source"], style="bold"), "; ".join(costs))
         if source["streams"]:
             gap = 2 if console.width >= WIDE else 1
             table = _table(source["streams"], gap)
@@ -44,18 +47,18 @@ def _grouped(streams: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[F
         yield ", ".join(names), list(windows)
 
 
-def _cost(source: Mapping[str, Any]) -> str:
-    spent = sum(stream["exports"] for stream in source["streams"])
-    needed, allowed, nights = (
-        source[name] for name in ("exports_needed", "exports_allowed", "nights")
+def _cost(source: Mapping[str, Any], kind: str, noun: str, nights_key: str) -> str:
+    needed, allowed, spent = (
+        source[f"{kind}_{name}"] for name in ("needed", "allowed", "to_spend")
     )
+    nights = source[nights_key]
     if not needed:
-        return "needs no export"
+        return f"needs no {noun}"
     limit = "" if allowed is None else f" (at most {allowed} a run)"
     if nights == 1:
-        return f"spends {_plural(spent, 'export')}{limit}"
+        return f"spends {_plural(spent, noun)}{limit}"
     runs = "no number of runs" if nights is None else _plural(nights, "run")
-    return f"spends {spent} of the {_plural(needed, 'export')} needed{limit}: {runs} for all"
+    return f"spends {spent} of the {_plural(needed, noun)} needed{limit}: {runs} for all"
 
 
 def _table(streams: Sequence[Mapping[str, Any]], gap: int) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 from requests.auth import HTTPBasicAuth
 
 from tap_affiliate_reports.clock import Clock
-from tap_affiliate_reports.exports.job import ExportRequest
+from tap_affiliate_reports.exports.job import ExportKind, ExportRequest
 from tap_affiliate_reports.settings.shared import defaults
 from tap_affiliate_reports.sources.impact import links
 from tap_affiliate_reports.sources.impact import settings as declared
@@ -63,12 +63,11 @@ class ImpactSource(Source):
         self.exports = ImpactExports(self.api)
         self._reports = ImpactReports(self.api)
         self._lists = ImpactLists(self.api, self._reports, start)
+        self._kind = ExportKind(limit=int(settings["max_exports"]))
         self.policy = SourcePolicy(
-            limits=flow_limits(settings, max_exports=int(settings["max_exports"])),
+            limits=flow_limits(settings),
             max_age=timedelta(hours=float(settings["result_max_age_hours"])),
-            programs=tuple(
-                dict.fromkeys(str(one).strip() for one in settings.get("program_ids") or ("",))
-            ),
+            kinds=(self._kind,),
             catalog_decides="reports" not in settings,
             zone_setting="" if settings.get("timezone") else "impact.timezone",
         )
@@ -106,7 +105,9 @@ class ImpactSource(Source):
                 columns=self._reports.columns,
                 has_dates=self._reports.has_dates,
                 allowed=report in named,
+                selected_by_default=report in named and not self.policy.catalog_decides,
                 description=self._reports.description(report),
+                kind=self._kind,
             )
             for report in self._reports.exportable
         ]
@@ -120,16 +121,24 @@ class ImpactSource(Source):
         self.exports.store_first(request, rows, target)
 
     def _options(self, report: str) -> ReportOptions:
-        given = (self.settings.get("report_options") or {}).get(report) or {}
-        own = {**defaults(declared.REPORT_OPTIONS), **given}
+        own = {**defaults(declared.REPORT_OPTIONS), **self._given_options(report)}
         days = own.get("lookback_days", self.settings["lookback_days"])
+        programs = (str(one).strip() for one in self.settings.get("program_ids") or ("",))
         return ReportOptions(
             window=own.get("window") or self.settings.get("window"),
             lookback=timedelta(days=int(days)),
-            filters={
-                name: tuple(map(text_of, value if isinstance(value, list) else [value]))
-                for name, value in (own.get("filters") or {}).items()
-            },
+            programs=tuple(dict.fromkeys(programs)),
+            filters=_filters(own),
             primary_keys=tuple(own.get("primary_keys") or ()),
             mode=own["mode"],
         )
+
+    def _given_options(self, report: str) -> Mapping[str, Any]:
+        return (self.settings.get("report_options") or {}).get(report) or {}
+
+
+def _filters(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {
+        name: tuple(map(text_of, value if isinstance(value, list) else [value]))
+        for name, value in (options.get("filters") or {}).items()
+    }
