@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
 ROWS_VANISHED = "%s: %d rows vanished"
-IDENTICAL_FILES = (
-    "%s: its file is identical to that of %s: if the report ignores dates, set window: none for it "
-    "in report_options"
-)
+IDENTICAL_FILES = "%s: its file is identical to that of %s: %s"
+IF_NO_DATES = "if the report ignores dates, set window: none for it in report_options"
+IF_NO_DAY = "if the service ignores the day of a request, their rows are loaded twice"
 UNCHANGED = "unchanged %s: its file is identical to the one loaded, %d rows not sent again, job %s"
 RETIRING = "retiring %d rows of the former window %s..%s of %s"
 
@@ -106,7 +105,8 @@ class ReportStream(WindowedStream):
         reload = parse_reload(self.state.reload) if self.state.reload else None
         load.refuse_loss(result, self.state.former, reload)
         if other := self._seen.window_with(load.partition.program, load.window, result.summary):
-            self.logger.warning(IDENTICAL_FILES, load.export, other)
+            advice = IF_NO_DAY if self.rules.newest_first else IF_NO_DATES
+            self.logger.warning(IDENTICAL_FILES, load.export, other, advice)
         constants = load.constants(result)
         rows = FileRows(self, load.export, result, constants)
         content = rows.content()

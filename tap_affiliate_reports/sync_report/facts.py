@@ -74,8 +74,8 @@ class StreamFacts:
     """What became of one stream.
 
     The counts are of this sync; `loaded` counts windows or files, as `unit` says, "" for a list,
-    and `left` those that were planned and not loaded, refreshes included. `waiting` is how many
-    finished exports can't be loaded yet.
+    and `left` those that were planned and not loaded, refreshes included; `later` are those of them
+    that later syncs are to load. `waiting` is how many finished exports can't be loaded yet.
     """
 
     name: str
@@ -84,6 +84,7 @@ class StreamFacts:
     rows: int = 0
     loaded: int = 0
     left: int = 0
+    later: int = 0
     unchanged: int = 0
     vanished: int = 0
     unparsed: int = 0
@@ -107,7 +108,7 @@ class StreamFacts:
     @property
     def is_done(self) -> bool:
         """Whether the stream has all that this sync was to load."""
-        return not (self.has_failed or self.left)
+        return not (self.has_failed or self.left > self.later)
 
 
 class Phase(Enum):

@@ -88,7 +88,10 @@ def _outcome(streams: Sequence[AffiliateStream], problems: Sequence[Problem]) ->
     if any(problem.is_failure for problem in problems):
         return Outcome.FAILED
     is_short = any(
-        isinstance(stream, TableStream) and stream.totals.skipped_for_quota for stream in streams
+        isinstance(stream, TableStream)
+        and stream.totals.skipped_for_quota
+        and not stream.may_be_short()
+        for stream in streams
     )
     # With on_quota: warn, what the quota kept back is no problem.
     return Outcome.INCOMPLETE if problems or is_short else Outcome.FINISHED
@@ -117,6 +120,7 @@ def _table(run: Run, stream: TableStream) -> StreamFacts:
         rows=totals.rows,
         loaded=totals.loaded,
         left=len(stream.exports) - totals.loaded,
+        later=totals.skipped if totals.skipped_for_quota and stream.may_be_short() else 0,
         unchanged=totals.unchanged,
         vanished=totals.vanished,
         unparsed=totals.unparsed,

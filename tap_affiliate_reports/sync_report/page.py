@@ -79,6 +79,8 @@ def headline(facts: SyncFacts) -> str:
         return "The export quota stopped this sync early"
     if not all(stream.is_done for stream in facts.streams):
         return "The sync finished, but some windows could not be refreshed"
+    if later := [stream.name for stream in facts.streams if stream.later]:
+        return f"Everything that is due is loaded, older days of {', '.join(later)} follow"
     return "Everything that is due is loaded" if facts.streams else "Nothing was to be loaded"
 
 

@@ -13,7 +13,7 @@ from requests.auth import HTTPBasicAuth
 from tap_affiliate_reports.clock import Clock
 from tap_affiliate_reports.exports.job import ExportKind, ExportRequest
 from tap_affiliate_reports.settings.shared import defaults
-from tap_affiliate_reports.sources.impact import links
+from tap_affiliate_reports.sources.impact import clicks, links
 from tap_affiliate_reports.sources.impact import settings as declared
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.impact.errors import ERRORS
@@ -64,10 +64,11 @@ class ImpactSource(Source):
         self._reports = ImpactReports(self.api)
         self._lists = ImpactLists(self.api, self._reports, start)
         self._kind = ExportKind(limit=int(settings["max_exports"]))
+        self._clicks = clicks.export_kind(int(settings[clicks.SETTING]))
         self.policy = SourcePolicy(
             limits=flow_limits(settings),
             max_age=timedelta(hours=float(settings["result_max_age_hours"])),
-            kinds=(self._kind,),
+            kinds=(self._kind, self._clicks) if settings[clicks.NAME] else (self._kind,),
             catalog_decides="reports" not in settings,
             zone_setting="" if settings.get("timezone") else "impact.timezone",
         )
@@ -97,7 +98,7 @@ class ImpactSource(Source):
     def reports(self) -> Sequence[ReportSpec]:
         """Return the exportable reports; raises SettingsError if a setting names another one."""
         named = self._reports.named(self.settings)
-        return [
+        reports = [
             ReportSpec(
                 id=report,
                 stream=stream_name(report),
@@ -111,14 +112,20 @@ class ImpactSource(Source):
             )
             for report in self._reports.exportable
         ]
+        if self.settings[clicks.NAME]:
+            reports.append(clicks.report_spec(self._clicks_options(), self._clicks))
+        return reports
 
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:
         """Fetch the MetaData of these reports in parallel."""
-        self._reports.prefetch(report.id for report in reports)
+        self._reports.prefetch(one.id for one in reports if one.kind is self._kind)
 
     def preview(self, request: ExportRequest, rows: int, target: Path) -> None:
-        """Store the first rows that the synchronous endpoint returns."""
-        self.exports.store_first(request, rows, target)
+        """Store the first rows that the synchronous endpoint returns; clicks have none."""
+        if clicks.is_clicks(request):
+            super().preview(request, rows, target)
+        else:
+            self.exports.store_first(request, rows, target)
 
     def _options(self, report: str) -> ReportOptions:
         own = {**defaults(declared.REPORT_OPTIONS), **self._given_options(report)}
@@ -131,6 +138,13 @@ class ImpactSource(Source):
             filters=_filters(own),
             primary_keys=tuple(own.get("primary_keys") or ()),
             mode=own["mode"],
+        )
+
+    def _clicks_options(self) -> ReportOptions:
+        own = self._given_options(clicks.NAME)
+        days = own.get("lookback_days", clicks.LOOKBACK_DAYS)
+        return ReportOptions(
+            window="day", lookback=timedelta(days=int(days)), filters=_filters(own)
         )
 
     def _given_options(self, report: str) -> Mapping[str, Any]:

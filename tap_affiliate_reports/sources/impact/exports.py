@@ -16,6 +16,7 @@ from tap_affiliate_reports.errors import Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.formats import ResultFormat, csv, records
 from tap_affiliate_reports.http import NotReady, disk
+from tap_affiliate_reports.sources.impact import clicks
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.source import job_state
 from tap_affiliate_reports.sources.values import moment, number, text_of
@@ -41,6 +42,8 @@ REMAINING_HEADERS = ("X-RateLimit-Remaining-hour", "X-RateLimit-Remaining", "Rat
 OLDEST = timedelta(days=90)
 # Rows on a page of the synchronous endpoint.
 RUN_PAGE_ROWS = 20_000
+IF_TOO_LONG = "If the service refuses the range of days, set a smaller window"
+IF_TOO_OLD = "If the service has no clicks of so old a day, set a later start_date"
 IF_CUT = "use mode: export"
 
 
@@ -63,12 +66,12 @@ class ImpactExports(ExportSource):
         """Request an export; a synchronous request is ready without a job."""
         if request.synchronous:
             return ExportJob("", JobState.READY)
-        path = self.api.path("ReportExport", request.report)
-        params = _params(request) | {"ResultFormat": "CSV"}
+        path, params, advice = self._export(request)
+        params["ResultFormat"] = "CSV"
         try:
             reply = self.api.client.json(path, params, may_repeat=spend_again)
         except Rejected as error:
-            msg = f"{error}. If the service refuses the range of days, set a smaller window"
+            msg = f"{error}. {advice}"
             raise Rejected(msg) from None
         answer = reply.document
         uri = text_of(answer.get("QueuedUri")) if isinstance(answer, dict) else ""
@@ -83,6 +86,12 @@ class ImpactExports(ExportSource):
             word=text_of(answer.get("Status")),
             exports_left=number(_remaining(reply.headers)),
         )
+
+    def _export(self, request: ExportRequest) -> tuple[str, dict[str, Any], str]:
+        """Return the path and the parameters of a request, and the advice if it is rejected."""
+        if clicks.is_clicks(request):
+            return self.api.path("ClickExport"), clicks.params(request), IF_TOO_OLD
+        return self.api.path("ReportExport", request.report), _params(request), IF_TOO_LONG
 
     def poll(self, job_id: str) -> ExportJob:
         """Return the present state of a job."""

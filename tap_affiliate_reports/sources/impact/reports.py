@@ -20,11 +20,13 @@ from tap_affiliate_reports.errors import (
     Unauthorized,
 )
 from tap_affiliate_reports.schema import Column, columns_of
+from tap_affiliate_reports.sources.impact import clicks
 from tap_affiliate_reports.sources.impact.api import ImpactApi
 from tap_affiliate_reports.sources.similar import similar
 from tap_affiliate_reports.sources.values import Document, is_true, text_of
 
 METADATA_THREADS = 5
+BY_SETTING = "; the stream clicks is loaded with impact.clicks: true"
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +141,8 @@ class ImpactReports:
     def named(self, settings: Mapping[str, Any]) -> set[str]:
         """Return the reports that the settings name; raises SettingsError for an unknown one."""
         for report in settings.get("report_options") or {}:
-            self._must_exist("impact.report_options", report)
+            if not (report == clicks.NAME and settings[clicks.NAME]):
+                self._must_exist("impact.report_options", report)
         patterns: Sequence[Any] | None = settings.get("reports")
         if patterns is None:
             return set(self.exportable)
@@ -162,5 +165,6 @@ class ImpactReports:
         if any(report_id(listed) == report for listed in self.listed):
             msg = f"{setting}: the report {report!r} can't be used by the API, only in the web app"
             raise SettingsError(msg)
-        msg = f"{setting}: the account has no report {report!r}{similar(report, self.exportable)}"
+        hint = BY_SETTING if report == clicks.NAME else similar(report, self.exportable)
+        msg = f"{setting}: the account has no report {report!r}{hint}"
         raise SettingsError(msg)

@@ -17,10 +17,14 @@ from tap_affiliate_reports.settings.shared import (
     secret,
     window,
 )
-from tap_affiliate_reports.sources.impact import links
+from tap_affiliate_reports.sources.impact import clicks, links
 
 MODES = ("export", "run")
 NULLABLE = {name for name, schema in ADDED.items() if "null" in schema["type"]}
+CLICKS_OPTION = (
+    "report_options.clicks.%s: clicks are exported by the day and have no key of their own; their "
+    "options are lookback_days and filters"
+)
 KEY_IS_LINK = "report_options: key %d is a link; use the report's id"
 
 REPORT_OPTIONS = th.ObjectType(
@@ -91,10 +95,25 @@ SETTINGS = th.ObjectType(
         description="Exports that one run may request; an account has 100 a day.",
     ),
     th.Property(
+        clicks.NAME,
+        th.BooleanType,
+        default=False,
+        description=(
+            "Whether to load the stream `clicks`: every click of the account, one export a day."
+        ),
+    ),
+    th.Property(
+        clicks.SETTING,
+        th.IntegerType(minimum=0),
+        default=9,
+        description="Exports of clicks that one run may request; an account has 10 a day.",
+    ),
+    th.Property(
         "report_options",
         th.ObjectType(additional_properties=REPORT_OPTIONS),
         description=(
-            "Options by report id: `window`, `lookback_days`, `filters`, `primary_keys`, `mode`."
+            "Options by report id: `window`, `lookback_days`, `filters`, `primary_keys`, `mode`. "
+            "Those of `clicks` are `lookback_days` (3 by default) and `filters`."
         ),
     ),
     *FLOW,
@@ -117,6 +136,9 @@ def check(settings: Mapping[str, Any]) -> Iterator[str]:
                 "all programs"
             )
     for report, options in (settings.get("report_options") or {}).items():
+        if settings.get(clicks.NAME) and report == clicks.NAME:
+            for name in sorted({*options} - {*clicks.OPTIONS}):
+                yield CLICKS_OPTION % name
         for key in sorted({*(options.get("primary_keys") or ())} & NULLABLE):
             yield (
                 f"report_options.{report}.primary_keys: {key} is null in most rows, so it is not "
