@@ -11,7 +11,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from tap_affiliate_reports.sandbox.impact.job import COMPLETED, ERROR, MAX_RETRIES, Job, Outcome
-from tap_affiliate_reports.sandbox.impact.limits import EXPORT, Limits
+from tap_affiliate_reports.sandbox.impact.limits import REPORT_EXPORT, Limits
 from tap_affiliate_reports.sandbox.impact.report import File, Query, Report
 from tap_affiliate_reports.sandbox.impact.wire import Refused
 from tap_affiliate_reports.sandbox.message import Clock
@@ -59,7 +59,7 @@ class JobBoard:
         self.account_sid = account_sid
 
         self.job_seconds = job_seconds
-        self.limits = Limits(now, zone, exports_per_day)
+        self.limits = Limits(now, zone, {REPORT_EXPORT: exports_per_day})
         self.replay_new_id = False
         self.replay_forbidden: bool | Callable[[Job], bool] = False
         self.job_words: dict[str, str] = {}
@@ -81,16 +81,16 @@ class JobBoard:
     @property
     def exports_per_day(self) -> int:
         """How many ReportExport requests the account has a day."""
-        return self.limits.exports_per_day
+        return self.limits.daily[REPORT_EXPORT]
 
     @exports_per_day.setter
     def exports_per_day(self, count: int) -> None:
-        self.limits.exports_per_day = count
+        self.limits.daily[REPORT_EXPORT] = count
 
     @property
     def exports_today(self) -> int:
         """How many of them it has used on the present day of its zone."""
-        return self.limits.exports_today
+        return self.limits.used(REPORT_EXPORT)
 
     def fail_next(
         self,
@@ -122,7 +122,7 @@ class JobBoard:
         self, report: Report, report_id: str, params: Params, query: Query
     ) -> Job:
         now = self.now()
-        if self.limits.exceeded(EXPORT):
+        if self.limits.exceeded(REPORT_EXPORT):
             raise Refused(429, "The account has no exports left today")
         key = identity(report_id, params)
         job = self.jobs.get(self._identical.get(key, ""))
@@ -134,7 +134,7 @@ class JobBoard:
 
             job = self._schedule(Job(str(uuid.uuid4()), report_id, params, now, make))
             self._identical[key] = job.id
-        self.limits.count_export()
+        self.limits.count_accepted(REPORT_EXPORT)
         self.exports.append(Export(now, report_id, params, job.id, scheduled))
         return job
 
