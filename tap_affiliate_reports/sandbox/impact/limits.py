@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tap_affiliate_reports.sandbox.message import Clock
 
-REPORT_EXPORT = "ReportExport"
+REPORT_EXPORT, CLICK_EXPORT = "ReportExport", "ClickExport"
 HOURLY = {"Run": 500}
 ANY_OTHER = 1000
 

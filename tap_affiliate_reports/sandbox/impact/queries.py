@@ -22,6 +22,21 @@ def report_query(request: LoggedRequest) -> Query:
     return Query(start, end, request.first("SUBAID") or None, filters, _file_format(request))
 
 
+def click_query(request: LoggedRequest, today: date) -> Query:
+    """Return the parameters of a ClickExport; unknown ones are ignored."""
+    day = _day(request, "Date") or today
+    filters = {}
+    for name in ("ProgramId", "AdId", "SubId"):
+        if values := [value for value in request.query.get(name, []) if value]:
+            filters[name] = values
+    if unique := request.first("UniqueClick").upper():
+        if unique not in {"TRUE", "FALSE"}:
+            message = "UniqueClick must be TRUE or FALSE"
+            raise Refused(400, message, "UniqueClick", bad_input=True)
+        filters["UniqueClick"] = [unique]
+    return Query(day, day, None, filters, _file_format(request))
+
+
 def moment(request: LoggedRequest, name: str, zone: ZoneInfo) -> datetime | None:
     """Return a date or date-time, in `zone` if it has no offset; None without one."""
     text = request.first(name)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from tap_affiliate_reports.sandbox.impact.catalog import invented_reports
+from tap_affiliate_reports.sandbox.impact.clicks import invented_clicks
 from tap_affiliate_reports.sandbox.impact.job import Job
 from tap_affiliate_reports.sandbox.impact.jobs import JobBoard, identity
-from tap_affiliate_reports.sandbox.impact.queries import moment, report_query
+from tap_affiliate_reports.sandbox.impact.limits import CLICK_EXPORT, REPORT_EXPORT
+from tap_affiliate_reports.sandbox.impact.queries import click_query, moment, report_query
 from tap_affiliate_reports.sandbox.impact.report import Report
 from tap_affiliate_reports.sandbox.impact.wire import Refused, answer, error, page
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
@@ -79,7 +81,7 @@ class ImpactSandbox(JobBoard, Service):
 
     @classmethod
     def create(cls, setup: Setup) -> ImpactSandbox:
-        """Create the account with its invented reports."""
+        """Create the account with its invented reports and clicks."""
         service = cls(
             setup.now,
             setup.storage,
@@ -89,6 +91,7 @@ class ImpactSandbox(JobBoard, Service):
         )
         for report in invented_reports(setup.account):
             service.add(report)
+        service.clicks = invented_clicks(setup.account)
         return service
 
     def add(self, report: Report) -> Report:
@@ -137,7 +140,9 @@ class ImpactSandbox(JobBoard, Service):
             case "GET", ["Reports", report_id]:
                 return "Run", lambda: self._run(request, report_id)
             case "GET", ["ReportExport", report_id]:
-                return "ReportExport", lambda: self._export(request, report_id)
+                return REPORT_EXPORT, lambda: self._export(request, report_id)
+            case "GET", ["ClickExport"]:
+                return CLICK_EXPORT, lambda: self._export_clicks(request)
             case "GET", ["Jobs"]:
                 return "JobList", lambda: self._list_jobs(request)
             case "GET", ["Jobs", job_id]:
@@ -216,7 +221,13 @@ class ImpactSandbox(JobBoard, Service):
 
     def _export(self, request: LoggedRequest, report_id: str) -> Response:
         report, query = self._report(report_id), report_query(request)
-        job = self.export(report, request.query, query)
+        return self._accepted(request, self.export(report, request.query, query))
+
+    def _export_clicks(self, request: LoggedRequest) -> Response:
+        today = self.now().astimezone(self.zone).date()
+        return self._accepted(request, self.export_clicks(click_query(request, today)))
+
+    def _accepted(self, request: LoggedRequest, job: Job) -> Response:
         uri = f"{self.base}/Jobs/{job.id}"
         return answer(
             request,
