@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -16,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import requests
+from impact_client import JULY, Client, Clock
 
 from tap_affiliate_reports.sandbox import (
     IANA_ACCOUNT,
@@ -30,56 +28,6 @@ from tap_affiliate_reports.sandbox import (
     reset,
     status,
 )
-
-JULY = {"START_DATE": "2026-07-01", "END_DATE": "2026-07-31"}
-NOON = datetime(2026, 8, 10, 16, tzinfo=timezone.utc)  # 12:00 in New York
-
-
-@dataclass
-class Clock:
-    now: datetime = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **delta: float) -> None:
-        self.now += timedelta(**delta)
-
-
-class Client:
-    """Plain requests with the credentials a tap would send."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self.session = requests.Session()
-        self.session.auth = ("IRsandbox", "sandbox-token")
-        self.session.headers["Accept"] = "application/json"
-
-    def get(self, path: str, method: str = "GET", **options: object) -> requests.Response:
-        if path.startswith("/") and not path.startswith(("/Mediapartners", "/storage")):
-            path = f"/Mediapartners/IRsandbox{path}"
-        url = path if path.startswith("http") else f"{self.sandbox.url}{path}"
-        return self.session.request(method, url, **{"timeout": 10, **options})
-
-    def put(self, path: str) -> requests.Response:
-        return self.get(path, "PUT")
-
-    def export(self, report: str = "sales", **params: object) -> str:
-        answer = self.get(f"/ReportExport/{report}", params=params or JULY)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["QueuedUri"].rsplit("/", 1)[1])
-
-    def job(self, job_id: str) -> dict[str, str]:
-        return dict(self.get(f"/Jobs/{job_id}").json())
-
-    def link(self, job_id: str) -> str:
-        answer = self.get(f"/Jobs/{job_id}/Download", allow_redirects=False)
-        assert answer.status_code == 302, answer.text
-        return answer.headers["Location"]
-
-    def table(self, report: str, **params: object) -> list[dict[str, str]]:
-        answer = self.get(f"/Jobs/{self.export(report, **params)}/Download")
-        return list(csv.DictReader(io.StringIO(answer.content.decode())))
 
 
 @pytest.fixture

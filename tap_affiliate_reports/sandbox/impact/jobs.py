@@ -11,7 +11,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from tap_affiliate_reports.sandbox.impact.job import COMPLETED, ERROR, MAX_RETRIES, Job, Outcome
-from tap_affiliate_reports.sandbox.impact.limits import EXPORT, Limits
+from tap_affiliate_reports.sandbox.impact.limits import CLICK_EXPORT, REPORT_EXPORT, Limits
 from tap_affiliate_reports.sandbox.impact.report import File, Query, Report
 from tap_affiliate_reports.sandbox.impact.wire import Refused
 from tap_affiliate_reports.sandbox.message import Clock
@@ -23,12 +23,18 @@ ENDED = {
     ERROR: "FailedDate",
 }
 
+CLICK_EXPORTS_PER_DAY = 10
+CLICKS = "clicks"
+"""The report id of ClickExport jobs."""
+JOB_TYPES = {REPORT_EXPORT: "ApiReport", CLICK_EXPORT: "ClickExport"}
+"""The types of the jobs that each endpoint schedules."""
+
 Params = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Export:
-    """One ReportExport request that counted against the day's quota."""
+    """One ReportExport or ClickExport request that counted against its quota of the day."""
 
     time: datetime
     report_id: str
@@ -39,11 +45,13 @@ class Export:
 
 
 class JobBoard:
-    """Reports and their export jobs.
+    """Reports, clicks, and their export jobs.
 
     `job_seconds` is how long a run takes, or a function of the job. With `replay_new_id` a replay
     is a new job. `job_words` renames states (`{"COMPLETED": "DONE"}`). `reports` and `jobs` are
-    by id (a report without id by its name); `exports` are those that counted, oldest first.
+    by id (a report without id by its name); `exports` are the ReportExport requests that counted,
+    oldest first, `click_exports` the ClickExport requests. `clicks` is the report that ClickExport
+    returns, a day at a time; it is not in the list of reports.
     """
 
     def __init__(
@@ -59,14 +67,17 @@ class JobBoard:
         self.account_sid = account_sid
 
         self.job_seconds = job_seconds
-        self.limits = Limits(now, zone, exports_per_day)
+        daily = {REPORT_EXPORT: exports_per_day, CLICK_EXPORT: CLICK_EXPORTS_PER_DAY}
+        self.limits = Limits(now, zone, daily)
         self.replay_new_id = False
         self.replay_forbidden: bool | Callable[[Job], bool] = False
         self.job_words: dict[str, str] = {}
 
         self.reports: dict[str, Report] = {}
+        self.clicks = Report(CLICKS, "Clicks")
         self.jobs: dict[str, Job] = {}
         self.exports: list[Export] = []
+        self.click_exports: list[Export] = []
         self.replays = 0
 
         self.lock = threading.Lock()
@@ -81,16 +92,30 @@ class JobBoard:
     @property
     def exports_per_day(self) -> int:
         """How many ReportExport requests the account has a day."""
-        return self.limits.exports_per_day
+        return self.limits.daily[REPORT_EXPORT]
 
     @exports_per_day.setter
     def exports_per_day(self, count: int) -> None:
-        self.limits.exports_per_day = count
+        self.limits.daily[REPORT_EXPORT] = count
 
     @property
     def exports_today(self) -> int:
         """How many of them it has used on the present day of its zone."""
-        return self.limits.exports_today
+        return self.limits.used(REPORT_EXPORT)
+
+    @property
+    def click_exports_per_day(self) -> int:
+        """How many ClickExport requests the account has a day."""
+        return self.limits.daily[CLICK_EXPORT]
+
+    @click_exports_per_day.setter
+    def click_exports_per_day(self, count: int) -> None:
+        self.limits.daily[CLICK_EXPORT] = count
+
+    @property
+    def click_exports_today(self) -> int:
+        """How many of them it has used on the present day of its zone."""
+        return self.limits.used(CLICK_EXPORT)
 
     def fail_next(
         self,
@@ -115,28 +140,46 @@ class JobBoard:
 
     def export(self, report: Report, params: Params, query: Query) -> Job:
         """Return the job of an identical request, or schedule one; both count."""
-        with self.lock:
-            return self._find_or_schedule(report, str(report.id), params, query)
+        report_id = str(report.id)
+
+        def make(moment: datetime) -> File:
+            return self.reports.get(report_id, report).file_at(moment, query)
+
+        return self._find_or_schedule(REPORT_EXPORT, report_id, params, make, self.exports)
+
+    def export_clicks(self, query: Query) -> Job:
+        """Return the job of an identical request for clicks, or schedule one; both count.
+
+        The parameters of the job are those of the query, with the defaults.
+        """
+        params = {"Date": [str(query.start)], **query.filters, "ResultFormat": [query.format]}
+
+        def make(moment: datetime) -> File:
+            return self.clicks.file_at(moment, query)
+
+        return self._find_or_schedule(CLICK_EXPORT, CLICKS, params, make, self.click_exports)
 
     def _find_or_schedule(
-        self, report: Report, report_id: str, params: Params, query: Query
+        self,
+        endpoint: str,
+        report_id: str,
+        params: Params,
+        make: Callable[[datetime], File],
+        counted: list[Export],
     ) -> Job:
-        now = self.now()
-        if self.limits.exceeded(EXPORT):
-            raise Refused(429, "The account has no exports left today")
-        key = identity(report_id, params)
-        job = self.jobs.get(self._identical.get(key, ""))
-        scheduled = job is None or job.expired(now)
-        if job is None or scheduled:
-
-            def make(moment: datetime) -> File:
-                return self.reports.get(report_id, report).file_at(moment, query)
-
-            job = self._schedule(Job(str(uuid.uuid4()), report_id, params, now, make))
-            self._identical[key] = job.id
-        self.limits.count_export()
-        self.exports.append(Export(now, report_id, params, job.id, scheduled))
-        return job
+        with self.lock:
+            now = self.now()
+            if self.limits.exceeded(endpoint):
+                raise Refused(429, f"The account has no {endpoint} requests left today")
+            key = (endpoint, *identity(report_id, params))
+            job = self.jobs.get(self._identical.get(key, ""))
+            scheduled = job is None or job.expired(now)
+            if job is None or scheduled:
+                job = Job(str(uuid.uuid4()), report_id, params, now, make, type=JOB_TYPES[endpoint])
+                self._identical[key] = self._schedule(job).id
+            self.limits.count_accepted(endpoint)
+            counted.append(Export(now, report_id, params, job.id, scheduled))
+            return job
 
     def _schedule(self, job: Job) -> Job:
         job.seconds = self.job_seconds(job) if callable(self.job_seconds) else self.job_seconds
@@ -176,7 +219,9 @@ class JobBoard:
             return self._schedule(job)
 
     def _successor(self, job: Job) -> Job:
-        successor = Job(str(uuid.uuid4()), job.report_id, job.params, self.now(), job.make)
+        successor = Job(
+            str(uuid.uuid4()), job.report_id, job.params, self.now(), job.make, type=job.type
+        )
         successor.replays = job.replays + 1
         for key, job_id in self._identical.items():
             if job_id == job.id:
@@ -204,7 +249,7 @@ class JobBoard:
         return {
             "Id": job.id,
             "Type": job.type,
-            "ProgramId": job.params.get("SUBAID", [""])[0],
+            "ProgramId": job.params.get("ProgramId" if _has_clicks(job) else "SUBAID", [""])[0],
             "CreatedBy": self.account_sid,
             **{name: self._date(moment) for name, moment in dates.items()},
             "Status": self.word(job, now),
@@ -217,7 +262,7 @@ class JobBoard:
         }
 
     def _records(self, job: Job, count: int | None) -> str:
-        report = self.reports.get(job.report_id)
+        report = self.clicks if _has_clicks(job) else self.reports.get(job.report_id)
         shown: int | str | None = count
         if report and report.records_processed:
             shown = report.records_processed(count)
@@ -236,3 +281,7 @@ def identity(report_id: str, query: Params, ignore: set[str] | None = None) -> t
     """Return the identity of a request: the report and every parameter not ignored."""
     kept = ((name, tuple(values)) for name, values in query.items() if name not in (ignore or ()))
     return (report_id, *sorted(kept))
+
+
+def _has_clicks(job: Job) -> bool:
+    return job.type == JOB_TYPES[CLICK_EXPORT]

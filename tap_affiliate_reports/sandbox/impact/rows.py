@@ -85,20 +85,20 @@ class AccountRows:
     def by_day(
         self, moment: datetime, start: date, end: date, program: str | None, _: Filters
     ) -> Iterator[Row]:
-        """Give a row for each day with clicks."""
+        """Give a row for each day with clicks or actions."""
         for day in days(start, min(end, self.account.today(moment))):
             clicks, *numbers = self._totals(moment, day, day, program)
-            if clicks != "0":
+            if clicks != "0" or numbers[0] != "0":
                 yield [f"{day:%b} {day.day}, {day.year}", clicks, *numbers]
 
     def by_program(
         self, moment: datetime, start: date, end: date, program: str | None, _: Filters
     ) -> Iterator[Row]:
-        """Give a row for each program with clicks."""
+        """Give a row for each program with clicks or actions."""
         for brand in PROGRAMS:
             if program in {None, brand.id}:
                 clicks, *numbers = self._totals(moment, start, end, brand.id)
-                if clicks != "0":
+                if clicks != "0" or numbers[0] != "0":
                     yield [brand.name, brand.id, clicks, *numbers]
 
     def custom(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from tap_affiliate_reports.sandbox.impact.catalog import invented_reports
+from tap_affiliate_reports.sandbox.impact.clicks import invented_clicks
 from tap_affiliate_reports.sandbox.impact.job import Job
 from tap_affiliate_reports.sandbox.impact.jobs import JobBoard, identity
-from tap_affiliate_reports.sandbox.impact.report import Query, Report
+from tap_affiliate_reports.sandbox.impact.limits import CLICK_EXPORT, REPORT_EXPORT
+from tap_affiliate_reports.sandbox.impact.queries import click_query, moment, report_query
+from tap_affiliate_reports.sandbox.impact.report import Report
 from tap_affiliate_reports.sandbox.impact.wire import Refused, answer, error, page
 from tap_affiliate_reports.sandbox.message import Clock, LoggedRequest, Response
 from tap_affiliate_reports.sandbox.service import Service, Setup
@@ -31,7 +33,6 @@ LABELS = {
     "Asia/Tokyo": "Osaka, Sapporo, Tokyo",
     "Australia/Sydney": "Canberra, Melbourne, Sydney",
 }
-QUERY_WORDS = {"START_DATE", "END_DATE", "SUBAID", "ResultFormat", "RQueryIDx", "Page", "PageSize"}
 
 
 class ImpactSandbox(JobBoard, Service):
@@ -80,7 +81,7 @@ class ImpactSandbox(JobBoard, Service):
 
     @classmethod
     def create(cls, setup: Setup) -> ImpactSandbox:
-        """Create the account with its invented reports."""
+        """Create the account with its invented reports and clicks."""
         service = cls(
             setup.now,
             setup.storage,
@@ -90,6 +91,7 @@ class ImpactSandbox(JobBoard, Service):
         )
         for report in invented_reports(setup.account):
             service.add(report)
+        service.clicks = invented_clicks(setup.account)
         return service
 
     def add(self, report: Report) -> Report:
@@ -138,7 +140,9 @@ class ImpactSandbox(JobBoard, Service):
             case "GET", ["Reports", report_id]:
                 return "Run", lambda: self._run(request, report_id)
             case "GET", ["ReportExport", report_id]:
-                return "ReportExport", lambda: self._export(request, report_id)
+                return REPORT_EXPORT, lambda: self._export(request, report_id)
+            case "GET", ["ClickExport"]:
+                return CLICK_EXPORT, lambda: self._export_clicks(request)
             case "GET", ["Jobs"]:
                 return "JobList", lambda: self._list_jobs(request)
             case "GET", ["Jobs", job_id]:
@@ -203,25 +207,8 @@ class ImpactSandbox(JobBoard, Service):
     def _metadata(self, request: LoggedRequest, report_id: str) -> Response:
         return answer(request, self._report(report_id).metadata(self.base))
 
-    def _query(self, request: LoggedRequest) -> Query:
-        def day(name: str) -> date | None:
-            text = request.first(name)
-            try:
-                return date.fromisoformat(text) if text else None
-            except ValueError:
-                raise Refused(400, f"{name} must be yyyy-MM-dd", name, bad_input=True) from None
-
-        start, end = day("START_DATE"), day("END_DATE")
-        if start and end and start > end:
-            raise Refused(400, "END_DATE is before START_DATE", "END_DATE", bad_input=True)
-        filters = {key: value for key, value in request.query.items() if key not in QUERY_WORDS}
-        file_format = (request.first("ResultFormat") or "CSV").upper()
-        if file_format not in {"CSV", "JSON", "XML"}:
-            raise Refused(400, "No such format", "ResultFormat", bad_input=True)
-        return Query(start, end, request.first("SUBAID") or None, filters, file_format)
-
     def _run(self, request: LoggedRequest, report_id: str) -> Response:
-        report, query = self._report(report_id), self._query(request)
+        report, query = self._report(report_id), report_query(request)
         key = identity(report_id, request.query, ignore={"Page", "PageSize"})
         if key not in self._runs or int(request.first("Page") or 1) == 1:
             self._runs[key] = report.records(report.rows_at(self.now(), query))
@@ -233,8 +220,14 @@ class ImpactSandbox(JobBoard, Service):
     # Exports and jobs
 
     def _export(self, request: LoggedRequest, report_id: str) -> Response:
-        report, query = self._report(report_id), self._query(request)
-        job = self.export(report, request.query, query)
+        report, query = self._report(report_id), report_query(request)
+        return self._accepted(request, self.export(report, request.query, query))
+
+    def _export_clicks(self, request: LoggedRequest) -> Response:
+        today = self.now().astimezone(self.zone).date()
+        return self._accepted(request, self.export_clicks(click_query(request, today)))
+
+    def _accepted(self, request: LoggedRequest, job: Job) -> Response:
         uri = f"{self.base}/Jobs/{job.id}"
         return answer(
             request,
@@ -247,7 +240,8 @@ class ImpactSandbox(JobBoard, Service):
         )
 
     def _list_jobs(self, request: LoggedRequest) -> Response:
-        after, before = request.first("CreatedAfter"), request.first("CreatedBefore")
+        after = moment(request, "CreatedAfter", self.zone)
+        before = moment(request, "CreatedBefore", self.zone)
         now = self.now()
         jobs = list(self.jobs.values())
         jobs.sort(key=lambda job: job.created, reverse=True)
@@ -255,21 +249,14 @@ class ImpactSandbox(JobBoard, Service):
             self.document(job)
             for job in jobs
             if not job.expired(now)
-            and (not after or job.created >= self._moment(after, "CreatedAfter"))
-            and (not before or job.created < self._moment(before, "CreatedBefore"))
+            and (not after or job.created >= after)
+            and (not before or job.created < before)
         ]
         if self.bare_jobs_array:
             return answer(request, entries)
         if self.jobs_paged:
             return answer(request, page(request, "Jobs", entries, self.jobs_paged))
         return answer(request, {"Jobs": entries})
-
-    def _moment(self, text: str, name: str) -> datetime:
-        try:
-            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        except ValueError:
-            raise Refused(400, f"{name} must be yyyy-MM-dd", name, bad_input=True) from None
-        return moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
 
     def _poll(self, request: LoggedRequest, job_id: str) -> Response:
         job = self.job(job_id)
