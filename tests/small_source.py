@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from harness import FakeClock, Warehouse, windows_of
 
 COLUMNS = [Attribute("Action_Id"), Attribute("Day", "Date"), Attribute("Payout", "Decimal")]
+CLICKS = "clicks"
+CLICKS_COLUMNS = [Attribute("Id"), Attribute("SubId1"), Attribute("Payout")]
 FIRST = date(2026, 10, 1)
 Row = tuple[str, str, str]
 
 
 class SmallSource:
-    """Small reports in a sandbox, in place of its own; `put` changes a day and remembers when."""
+    """Small reports in a sandbox, in place of its own; `put` changes a day and remembers when.
+
+    With the name `clicks`, these are the account's clicks, with a day in `SubId1`.
+    """
 
     def __init__(self, sandbox: Sandbox, clock: FakeClock, reports: Iterable[str]) -> None:
         self.clock = clock
@@ -36,9 +41,11 @@ class SmallSource:
                 FIRST + timedelta(days=number): _rows(report, number) for number in range(120)
             }
             self._history[report] = [(datetime.min, copy.copy(self._days[report]))]
-            sandbox.impact.add(
-                Report(report, report, columns=COLUMNS, rows_as_of=self._rows_of(report))
-            )
+            rows = self._rows_of(report)
+            if report == CLICKS:
+                sandbox.impact.clicks = Report(CLICKS, columns=CLICKS_COLUMNS, rows_as_of=rows)
+            else:
+                sandbox.impact.add(Report(report, report, columns=COLUMNS, rows_as_of=rows))
 
     def _rows_of(self, report: str) -> Any:
         def rows(
@@ -83,9 +90,10 @@ def live(warehouse: Warehouse, report: str) -> dict[str, list[Row]]:
     Rows of an older load than their window's newest are not shown; see `check_retired`.
     """
     windows: dict[str, list[tuple[int, Row]]] = defaultdict(list)
+    key, day = ("Id", "SubId1") if report == CLICKS else ("Action_Id", "Day")
     for row in warehouse.live(report):
         payout = row["Payout"]
-        shown = (row["Action_Id"], row["Day"], f"{Decimal(payout):.18f}")
+        shown = (row[key], row[day], f"{Decimal(payout):.18f}")
         windows[row["_window_start"]].append((row["_row_number"], shown))
     for slot, numbered in windows.items():
         numbered.sort()

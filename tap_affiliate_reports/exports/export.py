@@ -98,6 +98,8 @@ class Export:
     error: TapError | None = None
     skip_reason: str = ""
     skipped_for_quota: bool = False
+    # Whether a rate limit ended the run before the window's turn, not the quota of its kind.
+    is_rate_limited: bool = False
     exports_spent: int = 0
     failures: int = 0
     last_percent: int | None = None

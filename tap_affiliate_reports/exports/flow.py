@@ -181,6 +181,7 @@ class ExportFlow:
             for other in (*self._active, *self._queued):
                 if other.step not in {Step.READY, Step.FAILED, Step.SKIPPED}:
                     other.skip(str(error), for_quota=True)
+                    other.is_rate_limited = True
                     other.note_step(self.clock.monotonic())
                     other.discard()
         except TapError as error:

@@ -58,6 +58,11 @@ class ExportRequest:
     synchronous: bool = False
     kind: ExportKind = field(default_factory=ExportKind)
 
+    @property
+    def is_one_day(self) -> bool:
+        """Whether it has the rows of one day, of which there is no smaller window."""
+        return self.start is not None and self.start == self.end
+
 
 @dataclass(frozen=True)
 class ExportJob:

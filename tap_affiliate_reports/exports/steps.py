@@ -40,6 +40,7 @@ NOT_REFRESHED = "%s: not refreshed, rows in the warehouse unchanged: rerun of jo
 USING_OLD_FILE = (
     "%s: using the existing file of job %s from %s: the service refused to rerun the job: %s"
 )
+TOO_LARGE = ". If the report is too large for one job, set a smaller window"
 JOB_UNKNOWN = "%s: job %s no longer exists; requesting a new export"
 JOB_GONE = "%s: job %s no longer exists"
 JOB_RETRIED = "%s: job %s is in state %s%s; the service will retry it"
@@ -237,10 +238,9 @@ class ExportSteps:
             msg = f"{export}: {ended}"
             raise ExportFailed(msg)
         if export.failures >= MAX_FAILURES:
-            msg = (
-                f"{export}: {ended} (tried {MAX_FAILURES} times). "
-                "If the report is too large for one job, set a smaller window"
-            )
+            request = export.order.request
+            advice = "" if request.is_one_day else TOO_LARGE
+            msg = f"{export}: {ended} (tried {MAX_FAILURES} times){advice}"
             raise ExportFailed(msg)
         logger.warning("%s: %s; replaying it", export, ended)
         pause = REPLAY_PAUSE * self.limits.poll_interval * export.failures

@@ -69,6 +69,7 @@ class ReportStream(WindowedStream):
                         if not self._can_wait(load, error):
                             raise
                         # The others need not wait for this window.
+                        load.note_job()
                         self.run.record_failure(self.name, error)
                         self.flow.release(load.export)
                         self.totals.skipped += 1

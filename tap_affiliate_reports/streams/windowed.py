@@ -23,6 +23,7 @@ from tap_affiliate_reports.windows import DateRange
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
+    from singer_sdk.singerlib import Catalog
 
 
 class WindowedStream(TableStream):
@@ -62,6 +63,12 @@ class WindowedStream(TableStream):
     @selected.setter
     def selected(self, value: bool | None) -> None:
         self.select(value)
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        super().apply_catalog(catalog)
+        if catalog.get_stream(self.name) is None:
+            self.select(self.rules.report.selected_if_omitted)
 
     @property
     @override
@@ -113,8 +120,12 @@ class WindowedStream(TableStream):
 
     @override
     def may_be_short(self) -> bool:
-        partitions = self.retirement.partitions
-        return self.rules.newest_first and all(one.has_newest for one in partitions)
+        # Rows that a rate limit kept from being refreshed may be wrong.
+        is_stale = any(
+            export.is_rate_limited and export.order.is_refresh for export in self.exports
+        )
+        has_newest = all(one.has_newest for one in self.retirement.partitions)
+        return self.rules.newest_first and has_newest and not is_stale
 
     # A reload
 

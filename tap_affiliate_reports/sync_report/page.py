@@ -59,6 +59,8 @@ def page(facts: SyncFacts) -> bytes:
 
 # What comes first
 
+LOADED = "Everything that is due is loaded"
+
 
 def headline(facts: SyncFacts) -> str:
     """Return in a few words how the sync ended."""
@@ -79,9 +81,9 @@ def headline(facts: SyncFacts) -> str:
         return "The export quota stopped this sync early"
     if not all(stream.is_done for stream in facts.streams):
         return "The sync finished, but some windows could not be refreshed"
-    if later := [stream.name for stream in facts.streams if stream.later]:
-        return f"Everything that is due is loaded, older days of {', '.join(later)} follow"
-    return "Everything that is due is loaded" if facts.streams else "Nothing was to be loaded"
+    if names := ", ".join(stream.name for stream in facts.streams if stream.later):
+        return f"{LOADED}, older days of {names} follow"
+    return LOADED if facts.streams else "Nothing was to be loaded"
 
 
 def _header(facts: SyncFacts) -> Element:

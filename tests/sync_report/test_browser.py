@@ -52,16 +52,16 @@ def facts() -> SyncFacts:
     """The facts of a second sync of all networks, in which one report fails and another waits."""
     clock = FakeClock(NOW)
     with Sandbox(now=clock.now, job_seconds=5) as sandbox:
-        SmallSource(sandbox, clock, ["sales", "orders", "clicks"])
+        SmallSource(sandbox, clock, ["sales", "orders", "calls"])
         put_all(sandbox, date(2026, 10, 1), 60)
         config = config_for(
-            sandbox, START_DATE="2026-10-01", reports=["clicks", "sales"], lookback_days=10
+            sandbox, START_DATE="2026-10-01", reports=["calls", "sales"], lookback_days=10
         )
         config |= config_of(sandbox, date(2026, 10, 1), instal={}, hienergy={})
         first = reported(config, clock)[1].ok()
         clock.advance(days=1)
-        config["impact"] |= {"reports": ["clicks", "orders", "sales"], "max_exports": 3}
-        sandbox.faults.add("ReportExport/clicks", status(403), times=None)
+        config["impact"] |= {"reports": ["calls", "orders", "sales"], "max_exports": 3}
+        sandbox.faults.add("ReportExport/calls", status(403), times=None)
         return reported(config, clock, state=first.state)[0]
 
 
@@ -121,7 +121,7 @@ def test_its_numbers_are_those_of_the_sync(browser: Chrome, address: str, facts:
     assert int(exports) == sum(network.spent for network in facts.networks) > 0
     assert streams == f"{sum(one.is_done for one in facts.streams)} of {len(facts.streams)}"
     assert texts(browser, "h1") == ["1 stream failed"]
-    assert texts(browser, ".problems h3") == ["clicks", "sales"]
+    assert texts(browser, ".problems h3") == ["calls", "sales"]
     assert texts(browser, ".stream h3") == [stream.name for stream in tables]
 
 
@@ -129,10 +129,10 @@ def test_its_charts_are_drawn_by_the_rows_and_windows_of_the_sync(
     browser: Chrome, address: str, facts: SyncFacts
 ) -> None:
     browser.get(address)
-    clicks = stream_of(facts, "clicks")
+    calls = stream_of(facts, "calls")
     script = """
         const one = [...document.querySelectorAll('.stream')].find(
-            (stream) => stream.querySelector('h3').textContent === 'clicks');
+            (stream) => stream.querySelector('h3').textContent === 'calls');
         const box = (mark) => mark.getBoundingClientRect();
         const chart = box(one.querySelector('.rows'));
         return {
@@ -144,12 +144,12 @@ def test_its_charts_are_drawn_by_the_rows_and_windows_of_the_sync(
     drawn = browser.execute_script(script)
     # The day with most rows reaches the top.
     assert drawn["height"] == pytest.approx(1, abs=0.05)
-    assert len(drawn["marks"]) == len(clicks.windows) == 2
+    assert len(drawn["marks"]) == len(calls.windows) == 2
     days = max(
         window.days[1] for stream in facts.streams for window in stream.windows if window.days
     )
     total = (days - date(2026, 10, 1)).days + 1
-    for (kind, title, width), window in zip(drawn["marks"], clicks.windows, strict=True):
+    for (kind, title, width), window in zip(drawn["marks"], calls.windows, strict=True):
         assert window.days is not None
         assert kind.split()[0] == window.state.value
         assert f"{window.rows:,} rows" in title

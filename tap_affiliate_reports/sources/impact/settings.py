@@ -13,6 +13,7 @@ from tap_affiliate_reports.settings.shared import (
     RESULT_MAX_AGE,
     TEXT_OR_NUMBER,
     api_url,
+    defaults,
     lookback,
     secret,
     window,
@@ -51,6 +52,9 @@ REPORT_OPTIONS = th.ObjectType(
     ),
     additional_properties=False,
 )
+
+# The SDK fills them in.
+DEFAULTS = defaults(REPORT_OPTIONS)
 
 SETTINGS = th.ObjectType(
     th.Property("account_sid", th.StringType, description="Account SID of the API token."),
@@ -137,7 +141,8 @@ def check(settings: Mapping[str, Any]) -> Iterator[str]:
             )
     for report, options in (settings.get("report_options") or {}).items():
         if settings.get(clicks.NAME) and report == clicks.NAME:
-            for name in sorted({*options} - {*clicks.OPTIONS}):
+            given = {name for name, value in options.items() if value != DEFAULTS.get(name)}
+            for name in sorted(given - {*clicks.OPTIONS}):
                 yield CLICKS_OPTION % name
         for key in sorted({*(options.get("primary_keys") or ())} & NULLABLE):
             yield (
