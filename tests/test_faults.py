@@ -24,7 +24,7 @@ from fault_matrix import (
     redirect_to_nobody,
 )
 from harness import FakeClock, Run, Warehouse, config_for, sync
-from small_source import SmallSource, check_bookmark, check_exact, check_ledger
+from small_source import CLICKS, SmallSource, check_bookmark, check_exact, check_ledger
 
 from tap_affiliate_reports.errors import TapError
 from tap_affiliate_reports.sandbox import (
@@ -41,14 +41,16 @@ from tap_affiliate_reports.sandbox.faults import Action
 
 pytestmark = pytest.mark.kill
 
-START = date(2026, 10, 20)
+# The days of each stream that faults strike: months of a report, and each day of the clicks.
+STARTS = {"sales": date(2026, 10, 20), CLICKS: date(2026, 11, 14)}
+LAST = date(2026, 11, 18)
 
 
 class Step(NamedTuple):
     """Where a fault strikes: what the request looks like, and what else holds there."""
 
     pattern: str
-    # Whether it is about one window of the report `sales`, else about the report or the account.
+    # Whether it is about one window of the stream, else about a report or the account.
     windowed: bool = True
     is_file: bool = False
     mode: str = "redirect"
@@ -58,10 +60,10 @@ STEPS = {
     "list": Step("GET [^?]*/Reports(\\?|$)", windowed=False),
     "metadata": Step("GET .*/Reports/sales/MetaData", windowed=False),
     "company": Step("GET .*/CompanyInformation", windowed=False),
-    "schedule": Step("GET .*/ReportExport/sales"),
+    "schedule": Step("GET .*/(?:ReportExport/sales|ClickExport)"),
     "poll": Step("GET .*/Jobs/([^/?]+)(\\?|$)"),
-    # One look at the list for all jobs in flight; the stream `jobs` begins a day before START.
-    "look": Step(f"GET .*/Jobs\\?CreatedAfter=(?!{START - timedelta(days=1)})", windowed=False),
+    # One look at the list for all jobs in flight; the stream `jobs` begins a day before the start.
+    "look": Step("GET .*/Jobs\\?CreatedAfter=(?!2026-10-19|2026-11-13)", windowed=False),
     "replay": Step("PUT .*/Jobs/([^/?]+)/Replay"),
     "download": Step("GET .*/Jobs/([^/?]+)/Download"),
     "stream": Step("GET .*/Jobs/([^/?]+)/Download", is_file=True, mode="stream"),
@@ -72,10 +74,10 @@ FILE_STEPS = ("stream", "storage")
 
 
 class Strike:
-    """Finds the requests of a step, those of the report `sales` where the path names a job."""
+    """Finds the requests of a step, those of one stream where the path names a job."""
 
-    def __init__(self, sandbox: Sandbox, step: Step) -> None:
-        self.sandbox, self.pattern = sandbox, re.compile(step.pattern)
+    def __init__(self, sandbox: Sandbox, step: Step, stream: str) -> None:
+        self.sandbox, self.pattern, self.stream = sandbox, re.compile(step.pattern), stream
 
     def search(self, line: str) -> bool:
         found = self.pattern.search(line)
@@ -84,20 +86,29 @@ class Strike:
         name = found[1] if self.pattern.groups else ""
         job = self.sandbox.impact.jobs.get(name or "")
         if job is not None:
-            return job.report_id == "sales"
+            return job.report_id == self.stream
         stored = self.sandbox.storage._files.get(name or "")
-        return stored is None or stored[1] == "sales.csv"
+        return stored is None or stored[1] == f"{self.stream}.csv"
 
 
 @dataclass(kw_only=True)
 class World(FaultWorld):
-    """Two reports, loaded once; a night has passed and the source has changed."""
+    """A stream and a report, loaded once; a night has passed and the source has changed."""
 
+    stream: str
     source: SmallSource
     before: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def streams(self) -> tuple[str, str]:
+        return ("other", self.stream)
+
+    @property
+    def start(self) -> date:
+        return STARTS[self.stream]
+
     def place(self, step: str) -> Strike:
-        return Strike(self.sandbox, STEPS[step])
+        return Strike(self.sandbox, STEPS[step], self.stream)
 
     def prepare(self, step: str) -> None:
         self.sandbox.impact.download_mode = STEPS[step].mode
@@ -105,30 +116,34 @@ class World(FaultWorld):
 
     def sync(self, **own: Any) -> Run:
         own = {"job_timeout_seconds": 120, **own}
-        config = config_for(
-            self.sandbox, reports=["other", "sales"], START_DATE=START.isoformat(), **own
-        )
+        if self.stream == CLICKS:
+            streams = {"reports": ["other"], "clicks": True}
+            own = {"report_options": {CLICKS: {"lookback_days": 60}}, **own}
+        else:
+            streams = {"reports": list(self.streams)}
+        config = config_for(self.sandbox, START_DATE=self.start.isoformat(), **streams, **own)
         run = sync(config, self.clock, state=self.state)
         self.warehouse.load(run.messages)
         self.state = run.state or self.state
-        for report in ("other", "sales"):
+        for report in self.streams:
             check_ledger(self.source, self.warehouse, self.state, report)
-            check_bookmark(self.state, report, START)
+            check_bookmark(self.state, report, self.start)
         return run
 
     def check(self) -> None:
-        for report in ("sales", "other"):
+        for report in self.streams:
             assert self.is_exact(report), report
 
     def is_exact(self, report: str) -> bool:
         try:
-            check_exact(self.source, self.warehouse, report, START, date(2026, 11, 19))
+            check_exact(self.source, self.warehouse, report, self.start, LAST + timedelta(days=1))
         except AssertionError:
             return False
         return True
 
-    def mark(self, report: str, state: dict[str, Any] | None = None) -> str:
-        return str((state or self.state)["bookmarks"][report]["replication_key_value"])
+    def mark(self, state: dict[str, Any] | None = None, stream: str = "") -> str:
+        bookmarks = (state or self.state)["bookmarks"]
+        return str(bookmarks[stream or self.stream]["replication_key_value"])
 
     def check_loud(self, run: Run, case: Case) -> None:
         name, step, told = case.step, STEPS[case.step], str(run.error)
@@ -136,39 +151,45 @@ class World(FaultWorld):
             assert "/Reports" in told
             assert self.state == self.before
             return
-        assert "sales" in told
+        assert self.stream in told
         if name == "company":
             assert "CompanyInformation" in told
             assert "other" in told
-            assert [self.mark(r) for r in ("other", "sales")] == ["2026-11-18"] * 2
+            assert [self.mark(stream=one) for one in self.streams] == ["2026-11-18"] * 2
             return
         if step.windowed:
-            window = re.search(r"sales 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
+            window = self.named_in(told)
             assert window or "windows not loaded" in told, f"no window is named: {told}"
         if case.how == "always" and name != "replay":
-            assert self.mark("sales") == "2026-11-18"
+            assert self.mark() == "2026-11-18"
         # A limit that outlasts the longest wait ends the run cleanly, for all that is left.
         if "windows not loaded" not in told:
             assert self.is_exact("other")
             assert run.bookmark("other") == "2026-11-19"
         assert run.records("jobs")
-        assert {record["Id"] for record in run.records("reports")} == {"other", "sales"}
+        assert {one["Id"] for one in run.records("reports")} == {"other", self.stream} - {CLICKS}
+
+    def named_in(self, text: str) -> re.Match[str] | None:
+        """Return where a text names a window of the stream."""
+        return re.search(rf"{self.stream} 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", text)
 
     def check_refused(self, run: Run, step: str) -> None:
-        assert step == "list" or "sales" in str(run.error)
+        assert step == "list" or self.stream in str(run.error)
         # Files come side by side: the newest window's may have come before the storage left.
-        assert self.mark("sales") == self.mark("sales", self.before) or step == "storage"
+        assert self.mark() == self.mark(self.before) or step == "storage"
 
 
 @pytest.fixture
-def world(sandbox: Sandbox, clock: FakeClock) -> World:
-    source = SmallSource(sandbox, clock, ["other", "sales"])
-    world = World(sandbox=sandbox, clock=clock, source=source)
+def world(request: pytest.FixtureRequest, sandbox: Sandbox, clock: FakeClock) -> World:
+    """The world of the report `sales`, or of the stream that the test names."""
+    stream = getattr(request, "param", "sales")
+    source = SmallSource(sandbox, clock, ["other", stream])
+    world = World(stream=stream, sandbox=sandbox, clock=clock, source=source)
     world.sync().ok()
-    for report in ("other", "sales"):
-        source.put(report, date(2026, 10, 21), [])
-        source.put(report, date(2026, 10, 30), ["1", "2", "3", "4"])
-        source.put(report, date(2026, 11, 18), ["5", "6"])
+    for report in world.streams:
+        source.put(report, world.start + timedelta(days=1), [])
+        source.put(report, LAST - timedelta(days=2), ["1", "2", "3", "4"])
+        source.put(report, LAST, ["5", "6"])
     clock.advance(days=1)
     sandbox.requests.clear()
     return world
@@ -205,9 +226,17 @@ def _cases() -> Iterator[Case]:
 
 
 CASES = list(_cases())
+STREAMS = pytest.mark.parametrize("world", STARTS, indirect=True)
+CELLS = [
+    pytest.param(stream, *cell.values, marks=cell.marks, id=f"{stream}-{cell.id}")
+    for stream in STARTS
+    for case, cell in zip(CASES, parameters(CASES), strict=True)
+    # A report and the clicks share what is about the account.
+    if STEPS[case.step].windowed or stream != CLICKS
+]
 
 
-@pytest.mark.parametrize("case", parameters(CASES))
+@pytest.mark.parametrize(("world", "case"), CELLS, indirect=["world"])
 def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case: Case) -> None:
     if case.step == "poll":
         world.strike("look", body(b'{"Jobs": []}'), None)
@@ -217,6 +246,7 @@ def test_a_fault_is_survived_with_exact_data_or_fails_loudly(world: World, case:
 @pytest.mark.parametrize("word", ["FAILED", "ERROR", "CANCELLED", "STUCK"])
 @pytest.mark.parametrize("how", ["once", "always"])
 @pytest.mark.parametrize("step", ["new job", "replayed job"])
+@STREAMS
 def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
     world: World, word: str, how: str, step: str
 ) -> None:
@@ -227,14 +257,14 @@ def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
         world.state, world.warehouse = {}, Warehouse()
         world.sandbox.impact.jobs.clear()
     heals_after = 1 if how == "once" else None
-    world.sandbox.impact.fail_next(word, message, times, "sales", heals_after)
+    world.sandbox.impact.fail_next(word, message, times, world.stream, heals_after)
     # The service's own retries of a job in ERROR take longer than the other cases may.
     run = world.sync(**({"job_timeout_seconds": 5400} if word == "ERROR" else {}))
     result = world.outcome(run) if step != "new job" or run.error else EXACT
     assert result == (EXACT if how == "once" and word != "STUCK" else LOUD)
     if result == LOUD:
         told = str(run.error)
-        assert re.search(r"sales 2026-\d\d-\d\d\.\.2026-\d\d-\d\d", told)
+        assert world.named_in(told)
         assert ("job_timeout_seconds" if word == "STUCK" else message) in told
         assert run.bookmark("other") is not None
         assert run.records("other")
@@ -244,8 +274,7 @@ def test_a_job_that_ends_badly_is_replayed_or_fails_loudly(
             job.outcome = type(job.outcome)()
     world.clock.advance(days=1) if step == "new job" else None
     world.sync().ok()
-    assert world.is_exact("sales")
-    assert world.is_exact("other")
+    world.check()
 
 
 # Connections refused: the whole service is away, from one step on
@@ -312,7 +341,7 @@ def test_a_link_that_is_always_expired_is_asked_for_again_and_fails_loudly(world
     assert isinstance(run.error, TapError)
     assert re.search(r"sales 2026-\d\d-\d\d\.\.2026", str(run.error)), str(run.error)
     assert world.sandbox.impact.downloads > before + 2
-    assert world.mark("sales") == "2026-11-18"
+    assert world.mark() == "2026-11-18"
 
 
 def test_a_poll_that_fails_for_long_does_not_fail_the_job(world: World) -> None:
@@ -362,7 +391,7 @@ def test_a_file_with_other_counts_each_time_fails_loudly(world: World) -> None:
     world.strike("storage", vary, None)
     run = world.sync()
     assert "sales 2026-" in str(run.error)
-    assert world.mark("sales") == "2026-11-18"
+    assert world.mark() == "2026-11-18"
     assert world.is_exact("other")
 
 
@@ -387,4 +416,4 @@ def test_rows_are_never_lost_to_an_empty_answer(world: World) -> None:
     run = world.sync()
     assert isinstance(run.error, TapError)
     assert "sales 2026-" in str(run.error)
-    assert world.mark("sales") == "2026-11-18"
+    assert world.mark() == "2026-11-18"
