@@ -120,10 +120,10 @@ class SdkTap(Tap):
         """Whether the mapper is set up; reading `mapper` before then raises."""
         return self._mapper is not None
 
-    def order_streams(self, place: Callable[[str], float]) -> None:
+    def order_streams(self, place: Callable[[Stream], float]) -> None:
         """Sort the streams, because the SDK syncs them in the order of their names."""
-        streams = super().streams
-        self._streams = {name: streams[name] for name in sorted(streams, key=place)}
+        streams = sorted(super().streams.values(), key=place)
+        self._streams = {stream.name: stream for stream in streams}
 
     @property
     def has_streams(self) -> bool:

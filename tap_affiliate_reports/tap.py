@@ -30,7 +30,7 @@ from tap_affiliate_reports.sources import SOURCES
 from tap_affiliate_reports.sources.source import Source
 from tap_affiliate_reports.state import check as state_check
 from tap_affiliate_reports.state_file import unwrap
-from tap_affiliate_reports.streams import AffiliateStream, TableStream, audit
+from tap_affiliate_reports.streams import AffiliateStream, ReportStream, TableStream, audit
 from tap_affiliate_reports.sync import Sync
 
 if TYPE_CHECKING:
@@ -182,11 +182,16 @@ class TapAffiliateReports(SdkTap):
     @override
     def streams(self) -> dict[str, Stream]:
         if not self.has_streams:
-            # Lists cost no export, so they come first, in the order of their source. The audit of
-            # all others comes last.
+            # Lists cost no export, so they come first, in the order of their source. What takes
+            # nights to be complete gives way to the rest. The audit of all others comes last.
             names = [spec.name for source in self.sources for spec in source.lists()]
             places = {name: place for place, name in enumerate(names)} | {audit.NAME: math.inf}
-            self.order_streams(lambda name: places.get(name, len(names)))
+
+            def place(stream: Stream) -> float:
+                gives_way = isinstance(stream, ReportStream) and stream.rules.newest_first
+                return places.get(stream.name, len(names) + gives_way)
+
+            self.order_streams(place)
             self.run.last_stream = next(reversed(super().streams), "")
         return super().streams
 

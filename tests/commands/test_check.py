@@ -56,8 +56,23 @@ def test_all_is_well(sandbox: Sandbox, clock: FakeClock) -> None:
 
 
 def test_it_requests_no_export(sandbox: Sandbox, clock: FakeClock) -> None:
-    checked(config_for(sandbox, reports=["*"]), clock)
+    checked(config_for(sandbox, reports=["*"], clicks=True), clock)
     assert not sandbox.impact.jobs
+
+
+def test_each_kind_of_export_has_its_limit(sandbox: Sandbox, clock: FakeClock) -> None:
+    config = config_for(sandbox, reports=[BY_DAY], clicks=True)
+    is_ok, checks = checked(config, clock)
+    assert (is_ok, failed(checks)) == (True, set())
+    assert checks["quota"]["detail"].endswith(
+        "a run may spend 90 (max_exports) and 9 click exports (max_click_exports)"
+    )
+    assert checks["metadata"]["detail"].endswith(f"columns of {BY_DAY}, clicks")
+    config["impact"]["max_click_exports"] = 0
+    is_ok, checks = checked(config, clock)
+    assert (is_ok, failed(checks)) == (True, {"quota"})
+    assert checks["quota"]["detail"] == "a run may spend no click exports"
+    assert checks["quota"]["fix"] == "set impact.max_click_exports to more"
     assert not [one for one in sandbox.requests if one.method != "GET"]
 
 

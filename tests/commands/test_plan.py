@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_case import command
-from harness import FakeClock, config_for, examples, sync
+from harness import FakeClock, config_for, examples, sync, windows_of
 from hienergy_instal import CLICKS, CREATE, DEALS, config_of, put_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,14 +29,15 @@ HOURS = [1.1, 7.3, 24.4, 24.4, 24.4, 49.3, 700.7]
 class World:
     """An account with two small reports, a user who syncs it, and what each sync spent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clicks: bool = False) -> None:
         self.clock = FakeClock()
         self.sandbox = Sandbox(
             now=self.clock.now, job_seconds=2, exports_per_day=10**6, timezone="America/New_York"
         ).start()
-        SmallSource(self.sandbox, self.clock, REPORTS)
+        self.sandbox.impact.click_exports_per_day = 10**6
+        SmallSource(self.sandbox, self.clock, [*REPORTS, "clicks"])
         self.state: dict[str, Any] = {}
-        self.settings: dict[str, Any] = {"START_DATE": "2026-10-20"}
+        self.settings: dict[str, Any] = {"START_DATE": "2026-10-20", "clicks": clicks}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -48,7 +49,8 @@ class World:
     def sync(self, cut: float = 1.0) -> tuple[Counter[str], Counter[str], Counter[str]]:
         """Sync; return by report the exports spent, replays, and exports of an old job."""
         service = self.sandbox.impact
-        exports, requests = len(service.exports), len(self.sandbox.requests)
+        requests = len(self.sandbox.requests)
+        exports, clicks = len(service.exports), len(service.click_exports)
         run = sync(self.config, self.clock, state=self.state)
         replays = [
             service.jobs[request.segments[3]].report_id
@@ -58,7 +60,7 @@ class World:
         states = run.states[: max(1, round(cut * len(run.states)))]
         if states:
             self.state = copy.deepcopy(states[-1])
-        spent = service.exports[exports:]
+        spent = [*service.exports[exports:], *service.click_exports[clicks:]]
         return (
             Counter(export.report_id for export in spent),
             Counter(replays),
@@ -82,6 +84,7 @@ CHANGES = st.fixed_dictionaries(
     optional={
         "lookback_days": st.sampled_from([0, 5, 40]),
         "max_exports": st.sampled_from([0, 1, 3, 90]),
+        "max_click_exports": st.sampled_from([0, 1, 9]),
         "max_concurrent_jobs": st.integers(1, 4),
         "START_DATE": st.sampled_from(["2026-10-05", "2026-10-20", "2026-11-10"]),
         "END_DATE": st.sampled_from(["2026-11-12", "2026-11-19"]),
@@ -113,10 +116,10 @@ NIGHTS = st.lists(
 
 
 @pytest.mark.property
-@given(nights=NIGHTS)
+@given(clicks=st.booleans(), nights=NIGHTS)
 @settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_the_plan_is_what_the_sync_spends(nights: list[dict[str, Any]]) -> None:
-    world = World()
+def test_the_plan_is_what_the_sync_spends(clicks: bool, nights: list[dict[str, Any]]) -> None:
+    world = World(clicks=clicks)
     try:
         world.sync()
         for night in nights:
@@ -132,7 +135,7 @@ def test_the_plan_is_what_the_sync_spends(nights: list[dict[str, Any]]) -> None:
             before = len(world.sandbox.requests)
             document = world.plan()
             asked = world.sandbox.requests[before:]
-            assert not [r for r in asked if r.method != "GET" or "ReportExport" in r.path]
+            assert not [r for r in asked if r.method != "GET" or "Export" in r.path]
             exports, replays, old = world.sync(night["cut"])
             planned = by_stream(document, "exports")
             assert {name: count for name, count in planned.items() if count} == dict(exports)
@@ -141,8 +144,13 @@ def test_the_plan_is_what_the_sync_spends(nights: list[dict[str, Any]]) -> None:
                 assert count <= replays[stream] <= count + old[stream]
             assert set(replays) <= set(planned)
             source = document["sources"][0]
-            assert source["exports_needed"] >= sum(planned.values())
-            assert source["exports_needed"] == sum(planned.values()) or source["nights"] != 1
+            assert ("clicks_needed" in source) is clicks
+            kinds = {"clicks": planned.pop("clicks", 0)} if clicks else {}
+            kinds["exports"] = sum(planned.values())
+            for kind, count in kinds.items():
+                runs = "nights" if kind == "exports" else f"{kind}_nights"
+                assert source[f"{kind}_to_spend"] == count <= source[f"{kind}_needed"]
+                assert source[f"{kind}_needed"] == count or source[runs] != 1
     finally:
         world.sandbox.stop()
 
@@ -187,6 +195,37 @@ class TestWhatItSays:
         assert october["why"].startswith("stale: its file is of 2026-11-19 15:00 UTC")
         assert october["why"].endswith("rows may change until 2026-12-30")
         assert (sales["exports"], sales["replays"]) == (1, 1)
+
+    @pytest.mark.parametrize(
+        ("allowed", "nights"), [(9, 4), (30, 1), (29, 2), (2, 29), (1, None), (0, None)]
+    )
+    def test_clicks_have_figures_of_their_own_and_a_new_day_each_night(
+        self, allowed: int, nights: int | None
+    ) -> None:
+        world = World(clicks=True)
+        world.settings["max_click_exports"] = allowed
+        (source,) = world.plan()["sources"]
+        assert [source[f"clicks_{name}"] for name in ("needed", "allowed", "nights")] == [
+            30, allowed, nights,
+        ]  # fmt: skip
+        assert (source["exports_needed"], source["exports_allowed"], source["nights"]) == (4, 90, 1)
+        clicks = source["streams"][-1]
+        assert (clicks["stream"], clicks["exports"]) == ("clicks", allowed)
+        assert [clicks["new"][0][name] for name in ("start", "end")] == ["2026-11-18"] * 2
+        if nights is not None:
+            for night in range(nights):
+                world.sync()
+                world.clock.advance(days=1)
+                is_done = "2026-10-20" in windows_of(world.state["bookmarks"]["clicks"])
+                assert is_done is (night == nights - 1)
+        world.sandbox.stop()
+
+    def test_without_new_days_clicks_take_fewer_nights(self) -> None:
+        world = World(clicks=True)
+        world.settings |= {"max_click_exports": 1, "END_DATE": "2026-11-18"}
+        (source,) = world.plan()["sources"]
+        assert source["clicks_nights"] == 30
+        world.sandbox.stop()
 
     def test_no_number_of_runs_suffices_without_an_export(self, world: World) -> None:
         world.settings["max_exports"] = 0
@@ -281,6 +320,16 @@ class TestTheText:
         lines = self.lines({"sources": [source], "errors": [name]}, capsys)
         assert lines[-3].strip() == f"2026-10-01..2026-10-31 of program {name}    {name}"
         assert lines[-1] == f"error: {name}"
+
+    def test_each_kind_of_export_has_its_cost(self, capsys: pytest.CaptureFixture[str]) -> None:
+        world = World(clicks=True)
+        first, second, *lines = self.lines(world.plan(), capsys)
+        world.sandbox.stop()
+        assert first == "impact spends 4 exports (at most 90 a run)"
+        assert second.rstrip() == (
+            "  spends 9 of the 30 click exports needed (at most 9 a run): 4 runs for all"
+        )
+        assert "    2026-11-10..2026-11-18  9 windows   missing: never loaded" in lines
 
     def test_windows_of_one_reason_are_one_line(
         self, world: World, capsys: pytest.CaptureFixture[str]

@@ -25,8 +25,10 @@ Folded: TypeAlias = tuple[str, int, str]
 def show(document: Mapping[str, Any], console: Console) -> None:
     """Print the plan of each source."""
     for source in document["sources"]:
-        costs = [_cost(source, *kind) for kind in KINDS if f"{kind[0]}_needed" in source]
-        console.print(Text(source["source"], style="bold"), "; ".join(costs))
+        cost, *others = [_cost(source, *kind) for kind in KINDS if f"{kind[0]}_needed" in source]
+        console.print(Text(source["source"], style="bold"), cost)
+        for other in others:
+            console.print(Padding(other, (0, 0, 0, 2)))
         if source["streams"]:
             gap = 2 if console.width >= WIDE else 1
             table = _table(source["streams"], gap)
