@@ -7,7 +7,7 @@ import io
 import json
 import re
 import runpy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
@@ -31,6 +31,14 @@ REPORTS = [
     "tracking_value_list",
 ]
 TABLES = {report: f"report_{report}" if report.isdigit() else report for report in REPORTS}
+TABLES_WITH_CLICKS = {**TABLES, "clicks": "clicks"}
+# ClickExport has no MetaData; all other columns are texts.
+KINDS_OF_CLICKS = {
+    "EventDate": "Date",
+    "CpcBid": "Decimal",
+    "Payout": "Decimal",
+    "UniqueClick": "Boolean",
+}
 
 
 class Days:
@@ -79,14 +87,22 @@ POSTGRES: Mapping[str, Callable[[str], Any]] = {
 DUCKDB = {**POSTGRES, "Decimal": str}
 
 
+def attributes_of(sandbox: Sandbox, report: str) -> Sequence[Attribute]:
+    """Return the columns of a report, or of the clicks, with their types."""
+    if report != "clicks":
+        return sandbox.impact.reports[report].columns
+    names = [column.name for column in sandbox.impact.clicks.columns]
+    return [Attribute(name, KINDS_OF_CLICKS.get(name, "String")) for name in names]
+
+
 def newest_files(sandbox: Sandbox, report: str) -> dict[str, list[list[str]]]:
     """Return the rows of each window's newest file, as the service made them, by start date."""
-    files: dict[str, tuple[datetime, bytes]] = {}
+    files: dict[str, tuple[str, bytes]] = {}
     for job in sandbox.impact.jobs.values():
         file = job.file(sandbox.now()) if job.report_id == report else None
         if file is not None:
-            start = str(dict(job.params).get("START_DATE"))
-            end = str(dict(job.params).get("END_DATE"))
+            start = str(job.params.get("START_DATE") or job.params.get("Date"))
+            end = str(job.params.get("END_DATE"))
             if start not in files or files[start][0] < end:
                 files[start] = (end, file.content)
     return {
@@ -99,7 +115,7 @@ def expected(
     sandbox: Sandbox, report: str, values: Mapping[str, Callable[[str], Any]], null: str | None
 ) -> list[tuple[Any, ...]]:
     """Return the report's rows, typed as the warehouse has them, in the order of the key."""
-    columns = sandbox.impact.reports[report].columns
+    columns = attributes_of(sandbox, report)
     parsers = [values[column.data_type.split(" ")[0]] for column in columns]
     rows = []
     for _, window in sorted(newest_files(sandbox, report).items()):
@@ -113,7 +129,7 @@ def expected(
 
 def loaded(rows: list[dict[str, Any]], report: str, sandbox: Sandbox) -> list[tuple[Any, ...]]:
     """Return what a table holds, as `expected` does; DuckDB's loader lowers the names."""
-    attributes = [column.name for column in sandbox.impact.reports[report].columns]
+    attributes = [column.name for column in attributes_of(sandbox, report)]
     # Report 12172 has names that differ only in case: the second one has a suffix.
     names, seen = [], set()
     for name in attributes:
@@ -134,15 +150,18 @@ def test_what_lands_in_postgres_is_what_the_service_has_and_a_second_night_adds_
     days = Days()
     with running(days) as sandbox:
         variables = environment("TAP_AFFILIATE_REPORTS_", sandbox) | {
-            "TARGET_POSTGRES_SQLALCHEMY_URL": postgres_server.sqlalchemy_url
+            "TAP_AFFILIATE_REPORTS_IMPACT_CLICKS": "true",
+            "TARGET_POSTGRES_SQLALCHEMY_URL": postgres_server.sqlalchemy_url,
         }
         run = ("run", "--no-install", "tap-affiliate-reports", "target-postgres")
-        exports, windows = [], []
-        for _night in range(2):
+        exports, windows, left = [], [], []
+        for night in range(2):
             before = len(sandbox.impact.exports)
-            meltano(*run, **variables)
+            said = meltano(*run, **variables)
             exports.append(len(sandbox.impact.exports) - before)
-            for report, table in TABLES.items():
+            assert len(sandbox.impact.click_exports) == 9 * (night + 1)
+            left.append(int(re.findall(r"clicks: (\d+) windows not loaded", said)[0]))
+            for report, table in TABLES_WITH_CLICKS.items():
                 rows = postgres_server.rows(table)
                 assert loaded(rows, report, sandbox) == expected(sandbox, report, POSTGRES, "")
                 keys = [(row["_window_start"], row["_row_number"]) for row in rows]
@@ -152,6 +171,8 @@ def test_what_lands_in_postgres_is_what_the_service_has_and_a_second_night_adds_
             days.ahead += timedelta(days=1)
         # The second night asks for the open slot of each of the four dated reports, no more.
         assert exports[1] == 4 < exports[0]
+        # It loads nine more days of clicks, and there is one day more.
+        assert left[1] == left[0] - 8
         assert max(windows[0])[1] < max(windows[1])[1]
         types = postgres_server.types("mp_action_listing_fast")
         assert types["Payout"] == "numeric"
@@ -174,7 +195,7 @@ def test_what_lands_in_duckdb_is_what_the_service_has_and_a_second_night_adds_on
             # The job of README's first command, which ends with its result.
             said = meltano(*run, **variables)
             exports.append(len(sandbox.impact.exports) - before)
-            for report, table in TABLES.items():
+            for report, table in TABLES_WITH_CLICKS.items():
                 rows = duckdb_rows(warehouse, table)
                 assert loaded(rows, report, sandbox) == expected(sandbox, report, DUCKDB, None)
             days.ahead += timedelta(days=1)

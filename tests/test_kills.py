@@ -31,15 +31,23 @@ from killing import (
     moments,
     undisturbed,
 )
-from small_source import SmallSource, check_bookmark, check_exact, check_ledger, check_retired
+from small_source import (
+    CLICKS,
+    SmallSource,
+    check_bookmark,
+    check_exact,
+    check_ledger,
+    check_retired,
+)
 
 from tap_affiliate_reports.messages import LOADER_CLOSED
 from tap_affiliate_reports.sandbox import Sandbox, hang
 
 pytestmark = pytest.mark.kill
 
-REPORTS = ("other", "sales")
-START = date(2026, 11, 11)
+# A report by the week, and the clicks by the day.
+STREAMS = (CLICKS, "sales")
+START = date(2026, 11, 13)
 
 
 @dataclass(kw_only=True)
@@ -59,7 +67,8 @@ class World(Killing):
     def config(self) -> dict[str, Any]:
         config = config_for(
             self.sandbox,
-            reports=list(REPORTS),
+            reports=["sales"],
+            clicks=True,
             window="week",
             max_concurrent_jobs=self.max_jobs,
             START_DATE=START.isoformat(),
@@ -74,16 +83,16 @@ class World(Killing):
         first = sync(self.config, self.clock).ok()
         self.warehouse.load(first.messages)
         self.state = first.state
-        self.source.put("sales", date(2026, 11, 12), [])
+        self.source.put("sales", date(2026, 11, 13), [])
         self.source.put("sales", date(2026, 11, 16), ["1", "2", "3"])
-        self.source.put("other", date(2026, 11, 14), ["8", "9", "10"])
-        self.source.put("other", date(2026, 11, 17), [])
+        self.source.put(CLICKS, date(2026, 11, 16), ["8", "9", "10"])
+        self.source.put(CLICKS, date(2026, 11, 17), [])
         self.clock.advance(days=1)
 
     def resume(self, state: dict[str, Any], *, is_last: bool = True) -> None:
         run = sync(self.config, self.clock, state=state).ok()
         self.warehouse.load(run.messages)
-        for report in REPORTS:
+        for report in STREAMS:
             check_exact(self.source, self.warehouse, report, START, self.yesterday)
             if is_last:
                 check_retired(self.warehouse, report, run.state)
@@ -96,7 +105,7 @@ class World(Killing):
 
     @property
     def spent(self) -> int:
-        return len(self.sandbox.impact.exports)
+        return len(self.sandbox.impact.exports) + len(self.sandbox.impact.click_exports)
 
 
 class Worlds:
@@ -112,7 +121,7 @@ class Worlds:
         folder.mkdir()
         clock = FakeClock()
         sandbox = self.stack.enter_context(Sandbox(now=clock.now, job_seconds=2))
-        source = SmallSource(sandbox, clock, REPORTS)
+        source = SmallSource(sandbox, clock, STREAMS)
         world = World(
             folder=folder, clock=clock, sandbox=sandbox, source=source, batches=self.batches
         )
@@ -132,7 +141,15 @@ def test_killed_at_any_request_a_sync_resumes_to_exactly_the_source(
     worlds: Worlds, night: bool
 ) -> None:
     kinds = kill_at_each_request(worlds, night=night)
-    for step in ("/Reports", "/MetaData", "/ReportExport/", "/Jobs", "/Download", "/storage/"):
+    for step in (
+        "/Reports",
+        "/MetaData",
+        "/ReportExport/",
+        "/ClickExport",
+        "/Jobs",
+        "/Download",
+        "/storage/",
+    ):
         assert step in kinds
     assert ("/Replay" in kinds) == night
 
@@ -207,7 +224,7 @@ def test_killed_twice_in_a_row_a_sync_still_resumes_to_exactly_the_source(worlds
             world.state = last_state(world, arrived)
             check_ledger(world.source, world.warehouse, world.state, "sales")
             # Each load has fewer rows than the one before.
-            world.source.put("sales", date(2026, 11, 12 + (die_after == number)), [])
+            world.source.put("sales", date(2026, 11, 13 + (die_after == number)), [])
             job.out.unlink()
         world.clock.advance(days=1)
         world.resume(world.state)
