@@ -18,7 +18,7 @@ from tap_affiliate_reports.exports.export import Export, Step
 from tap_affiliate_reports.exports.job import ExportRequest
 from tap_affiliate_reports.exports.order import ExportOrder
 from tap_affiliate_reports.sandbox import Sandbox, html_login, status
-from tap_affiliate_reports.sync_report.facts import Outcome, Phase, WindowState
+from tap_affiliate_reports.sync_report.facts import NetworkFacts, Outcome, Phase, WindowState
 from tap_affiliate_reports.sync_report.gather import _moments
 
 if TYPE_CHECKING:
@@ -112,6 +112,25 @@ class TestWindows:
         assert [problem.is_failure for problem in facts.problems] == [False]
         assert not stream.has_failed
         assert not stream.is_done
+
+    def test_days_of_clicks_that_follow_are_missing_but_the_sync_is_finished(
+        self, sandbox: Sandbox, clock: FakeClock
+    ) -> None:
+        config = small(sandbox, clock, "sales", START_DATE="2026-11-01", clicks=True)
+        facts, run = reported(config, clock)
+        run.ok()
+        stream = stream_of(facts, "clicks")
+        assert states(stream) == ["missing"] * 9 + ["complete"] * 9
+        assert (stream.left, stream.later, stream.is_done) == (9, 9, True)
+        assert (facts.outcome, facts.problems) == (Outcome.FINISHED, ())
+        assert facts.networks == (
+            NetworkFacts("impact, exports", 1, 90, 99),
+            NetworkFacts("impact, click exports", 9, 9, 1),
+        )
+        config["impact"]["max_click_exports"] = 0
+        facts, _ = reported(config, clock)
+        assert facts.outcome is Outcome.INCOMPLETE
+        assert not stream_of(facts, "clicks").is_done
 
     def test_a_refresh_that_the_quota_kept_back_is_open_and_the_stream_is_not_done(
         self, sandbox: Sandbox, clock: FakeClock

@@ -133,6 +133,10 @@ class TestMuch:
         (facts_of(sales(left=0)), "Everything that is due is loaded"),
         (facts_of(sales()), "The sync finished, but some windows could not be refreshed"),
         (
+            facts_of(sales(left=9, later=9)),
+            "Everything that is due is loaded, older days of sales follow",
+        ),
+        (
             facts_of(sales(), outcome=Outcome.INCOMPLETE),
             "The export quota stopped this sync early",
         ),
