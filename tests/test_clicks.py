@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from harness import FakeClock, Run, Warehouse, config_for, discover, sync
 from model_loaders import merged
 from small_source import (
@@ -478,3 +482,14 @@ def test_a_day_without_clicks_is_loaded_and_one_that_lost_them_is_not(
     assert isinstance(run.error, TapError)
     assert "is empty where" in str(run.error)
     assert len(nights.warehouse.live(CLICKS)) == 3
+
+
+def test_the_page_s_stream_map_hashes_a_value(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "clicks.md").read_text()
+    (example,) = re.findall(r"```yaml\n(stream_maps:.*?)```", page, re.DOTALL)
+    config = config_for(sandbox, reports=[], clicks=True, START_DATE="2026-11-18")
+    run = sync({**config, **yaml.safe_load(example)}, clock).ok()
+    days = [row["SubId1"] for row in run.records(CLICKS)]
+    assert set(days) == {hashlib.md5(b"2026-11-18").hexdigest()}
