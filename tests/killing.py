@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,25 +13,12 @@ from typing import Any, Protocol
 
 import kill_child
 import pytest
+from forks import FORKS
 from harness import FakeClock, Warehouse
 
 from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox
 
 MAX_JOBS = 2
-FORKS = multiprocessing.get_context("forkserver")
-# What `kill_child` and a sync import, once for all children instead of once for each; the tests'
-# own folder is not on the path of the server.
-FORKS.set_forkserver_preload(
-    [
-        "email.policy",
-        "hypothesis",
-        "netrc",
-        "pyarrow.csv",
-        "tap_affiliate_reports.sandbox",
-        "tap_affiliate_reports.tap",
-        "tzdata",
-    ]
-)
 
 
 @dataclass(kw_only=True)
