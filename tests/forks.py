@@ -32,9 +32,14 @@ FORKS.set_forkserver_preload(
 
 
 def run_command(
-    arguments: Sequence[str], environment: Mapping[str, str], folder: Path
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tap's command in a process of its own; `folder` gets its output."""
+    """Run the tap's command in a process of its own; `folder` gets its output.
+
+    Without an environment, it gets this process's.
+    """
+    if environment is None:
+        environment = dict(os.environ)
     files = folder / "stdout", folder / "stderr"
     process = FORKS.Process(target=_command, args=(arguments, environment, files))
     process.start()

@@ -97,7 +97,7 @@ class Tap:
     ) -> subprocess.CompletedProcess[str]:
         options = self.arguments(config, *arguments)
         if not how:
-            return run_command(options, environment(**env), self.folder)
+            return run_command(options, self.folder, environment(**env))
         return subprocess.run(
             [sys.executable, *how, *options],
             capture_output=True,
