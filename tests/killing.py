@@ -148,8 +148,11 @@ STATES = pytest.mark.parametrize(
 
 
 def moments(messages: list[dict[str, Any]]) -> list[int]:
-    """Return after how many messages to kill: around all that is no record, and in between."""
-    turns = {n for n, m in enumerate(messages, 1) if m["type"] != "RECORD"}
+    """Return after how many messages to kill: around all that is no record, and in between.
+
+    A SCHEMA leaves the warehouse and the state as the message before it did.
+    """
+    turns = {n for n, m in enumerate(messages, 1) if m["type"] not in {"RECORD", "SCHEMA"}}
     before = {n - 1 for n in turns} - {0}
     return sorted(turns | before | set(range(1, len(messages), 9)))
 
