@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream, Tap
@@ -89,6 +89,13 @@ class TapAffiliateReports(SdkTap):
             config=completed, catalog=read_catalog(catalog), state=self._initial_state, **options
         )
         self.use_state_writer(StateLineWriter(self.message_writer))
+
+    @classmethod
+    @override
+    @cache
+    def get_plugin_version(cls) -> str:
+        # The SDK reads the metadata of the installed package at each of many uses.
+        return super().get_plugin_version()
 
     # Settings
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forks import redirect
 from harness import FakeClock
 
 from tap_affiliate_reports import messages
@@ -76,7 +77,7 @@ class DyingWriter(messages.LineWriter):
 def run(job: Job) -> None:
     """Sync, with stdout, stderr and temporary files in the job's folder."""
     for number, path in ((1, job.out), (2, job.folder / "err.log")):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+        redirect(number, path, append=True)
     temporary = job.folder / "tmp"
     temporary.mkdir(exist_ok=True)
     tempfile.tempdir = str(temporary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,14 +13,12 @@ from typing import Any, Protocol
 
 import kill_child
 import pytest
+from forks import FORKS
 from harness import FakeClock, Warehouse
 
 from tap_affiliate_reports.sandbox import LoggedRequest, Sandbox
 
 MAX_JOBS = 2
-FORKS = multiprocessing.get_context("forkserver")
-# What takes long to import; the tests' own folder is not on the path of the server.
-FORKS.set_forkserver_preload(["hypothesis", "pyarrow.csv", "tap_affiliate_reports.tap"])
 
 
 @dataclass(kw_only=True)
@@ -151,8 +148,11 @@ STATES = pytest.mark.parametrize(
 
 
 def moments(messages: list[dict[str, Any]]) -> list[int]:
-    """Return after how many messages to kill: around all that is no record, and in between."""
-    turns = {n for n, m in enumerate(messages, 1) if m["type"] != "RECORD"}
+    """Return after how many messages to kill: around all that is no record, and in between.
+
+    A SCHEMA leaves the warehouse and the state as the message before it did.
+    """
+    turns = {n for n, m in enumerate(messages, 1) if m["type"] not in {"RECORD", "SCHEMA"}}
     before = {n - 1 for n in turns} - {0}
     return sorted(turns | before | set(range(1, len(messages), 9)))
 

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from forks import run_command
 
 from tap_affiliate_reports.sandbox import Attribute, Report, Sandbox, status
 
@@ -73,7 +74,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Tap:
-    """Runs the tap in a process of its own, its configuration in a file."""
+    """Runs the tap in a process of its own, its configuration in a file.
+
+    The process is a fork, unless `how` says how Python starts: `TAP` as a user's.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,15 +88,18 @@ class Tap:
         path.write_text(text, errors="surrogateescape")
         return str(path)
 
-    def arguments(self, config: Any, *arguments: str, how: tuple[str, ...] = TAP) -> list[str]:
+    def arguments(self, config: Any, *arguments: str) -> list[str]:
         given = () if config is None else ("--config", self.file("config.json", config))
-        return [sys.executable, *how, *given, *arguments]
+        return [*given, *arguments]
 
     def run(
-        self, config: Any, *arguments: str, how: tuple[str, ...] = TAP, **env: str
+        self, config: Any, *arguments: str, how: tuple[str, ...] = (), **env: str
     ) -> subprocess.CompletedProcess[str]:
+        options = self.arguments(config, *arguments)
+        if not how:
+            return run_command(options, self.folder, environment(**env))
         return subprocess.run(
-            self.arguments(config, *arguments, how=how),
+            [sys.executable, *how, *options],
             capture_output=True,
             text=True,
             timeout=60,
@@ -134,7 +141,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def test_the_version_is_told(tap: Tap) -> None:
-    assert version("tap-affiliate-reports") in ok(tap.run(None, "--version"))
+    assert version("tap-affiliate-reports") in ok(tap.run(None, "--version", how=TAP))
 
 
 def test_the_package_has_a_command_of_its_name() -> None:
@@ -167,7 +174,7 @@ def test_discovery_prints_a_catalog_and_nothing_else(tap: Tap, sandbox: Sandbox)
 
 
 def test_a_sync_prints_singer_messages_and_nothing_else(tap: Tap, sandbox: Sandbox) -> None:
-    done = tap.run(config_for(sandbox))
+    done = tap.run(config_for(sandbox), how=TAP)
     found = messages(ok(done))
     assert {message["type"] for message in found} == MESSAGES
     assert [m for m in found if m["type"] == "RECORD" and m["stream"] == BY_DAY]
@@ -268,7 +275,7 @@ def test_the_embedded_sandbox_can_be_synced(tap: Tap, sandbox: Sandbox) -> None:
 
 
 def test_bad_credentials_are_one_line(tap: Tap, sandbox: Sandbox) -> None:
-    (line,) = refused(tap.run(config_for(sandbox, auth_token="wrong")))
+    (line,) = refused(tap.run(config_for(sandbox, auth_token="wrong"), how=TAP))
     assert "401" in line
 
 
@@ -284,7 +291,7 @@ def test_a_list_that_can_not_be_had_is_one_line(
 
 def test_a_stream_that_may_not_be_read_does_not_stop_the_others(tap: Tap, sandbox: Sandbox) -> None:
     sandbox.impact.forbidden = {"JobList"}
-    done = tap.run(config_for(sandbox))
+    done = tap.run(config_for(sandbox), how=TAP)
     line = refused(done)[-1]
     assert "jobs" in line
     assert "403" in line
@@ -373,7 +380,7 @@ def test_a_loader_that_went_away_is_an_error_without_a_traceback(
     rows = [["x" * 1000]] * 5000
     sandbox.impact.add(Report("wide", columns=[Attribute("Text")], rows=lambda *_: rows))
     process = subprocess.Popen(
-        tap.arguments(config_for(sandbox, reports=["wide"])),
+        [sys.executable, *TAP, *tap.arguments(config_for(sandbox, reports=["wide"]))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),

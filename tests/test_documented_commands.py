@@ -112,24 +112,25 @@ def shell(script: str, folder: Path, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
-class TestTheTap:
-    @pytest.fixture
-    def folder(self, tmp_path: Path, sandbox: Sandbox) -> Path:
-        """A folder with the files that the pages speak of."""
-        config = config_for(sandbox, reports=["mp_action_listing_fast"])
-        (tmp_path / "config.json").write_text(json.dumps(config))
-        (tmp_path / "models" / "affiliate").mkdir(parents=True)
-        shell("tap-affiliate-reports --config config.json --discover > catalog.json", tmp_path)
-        (tmp_path / "state.json").write_text('{"bookmarks": {}}')
-        return tmp_path
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, served: Sandbox) -> Path:
+    """A folder with the files that the pages speak of."""
+    folder = tmp_path_factory.mktemp("pages")
+    config = config_for(served, reports=["mp_action_listing_fast"])
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "models" / "affiliate").mkdir(parents=True)
+    shell("tap-affiliate-reports --config config.json --discover > catalog.json", folder)
+    (folder / "state.json").write_text('{"bookmarks": {}}')
+    return folder
 
-    @pytest.mark.kill
-    @pytest.mark.parametrize("command", OF_THE_TAP)
-    def test_a_command_ends_well(self, command: str, folder: Path) -> None:
-        without, option, rest = re.sub(r"\[.*\]", "", command), *command.partition("[")[1:]
-        shell(without, folder)
-        if option:
-            shell(without + rest.removesuffix("]"), folder)
+
+@pytest.mark.kill
+@pytest.mark.parametrize("command", OF_THE_TAP)
+def test_a_command_of_the_tap_ends_well(command: str, folder: Path) -> None:
+    without, option, rest = re.sub(r"\[.*\]", "", command), *command.partition("[")[1:]
+    shell(without, folder)
+    if option:
+        shell(without + rest.removesuffix("]"), folder)
 
 
 @pytest.mark.parametrize("command", OF_PYTEST)

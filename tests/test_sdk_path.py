@@ -34,6 +34,7 @@ NEW = "Only in the file"
 TEXTS = [USUAL[kind] | ODD for kind in (*KINDS, Kind.STRING)]
 ROWS = st.lists(st.tuples(*TEXTS).map(list), min_size=1, max_size=12)
 USUAL_ROW = ["a, b", "7", "0.000000000000000001", "true", "2026-09-30", "2026-09-30T23:59:59Z", ""]
+LONG = [[*USUAL_ROW[:-1], str(n)] for n in range(1_000)]
 
 
 def by_the_sdk(config: Mapping[str, Any], clock: FakeClock, **options: Any) -> Run:
@@ -56,11 +57,16 @@ def told(run: Run) -> list[dict[str, Any]]:
 
 
 @pytest.mark.property
-@pytest.mark.parametrize("singer_decimal", [False, True])
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(rows=[USUAL_ROW], deselected="Payout")
-@example(rows=[[*USUAL_ROW[:-1], str(n)] for n in range(1_000)], deselected=None)
-@given(rows=ROWS, deselected=st.none() | st.sampled_from([*TYPES, NEW]))
+@example(rows=[USUAL_ROW], deselected="Payout", singer_decimal=False)
+@example(rows=[USUAL_ROW], deselected="Payout", singer_decimal=True)
+@example(rows=LONG, deselected=None, singer_decimal=False)
+@example(rows=LONG, deselected=None, singer_decimal=True)
+@given(
+    rows=ROWS,
+    deselected=st.none() | st.sampled_from([*TYPES, NEW]),
+    singer_decimal=st.booleans(),
+)
 def test_both_paths_say_the_same(
     sandbox: Sandbox,
     clock: FakeClock,

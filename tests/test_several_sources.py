@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_matrix import nobody
+from forks import run_command
 from harness import FakeClock, Run, Warehouse, config_for, discover, sync
 from hienergy_instal import (
     CSV,
@@ -178,11 +177,7 @@ def test_a_source_alone_that_refuses_its_credentials_ends_the_run_by_one_line(
     config[name][SECRET[name]] = "wrong"
     (tmp_path / "config.json").write_text(json.dumps(config))
     for option in ([], ["--discover"] if name != "instal" else []):
-        done = subprocess.run(
-            [sys.executable, "-m", "tap_affiliate_reports", "--config",
-             str(tmp_path / "config.json"), *option],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = run_command(["--config", str(tmp_path / "config.json"), *option], tmp_path)
         assert done.returncode == 1
         errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
         assert len(errors) == 1, done.stderr

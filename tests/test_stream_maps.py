@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from forks import run_command
 from harness import FakeClock, Run, config_for, discover, sync
 from hienergy_instal import CSV, FILES, REPORT, add, config_of, put_all
 from hypothesis import HealthCheck, example, given, settings
@@ -130,10 +130,7 @@ def command_line(
 ) -> subprocess.CompletedProcess[str]:
     path = folder / "config.json"
     path.write_text(json.dumps(config))
-    return subprocess.run(
-        [sys.executable, "-m", "tap_affiliate_reports", "--config", str(path), *options],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    return run_command(["--config", str(path), *options], folder)
 
 
 MISTAKES: list[tuple[Any, list[str]]] = [

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -70,10 +71,7 @@ class Origin(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._open: set[socket.socket] = set()
         self._resetting: set[socket.socket] = set()
-        # A short poll interval: shutdown() lasts as long as one.
-        self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
         self._thread.start()
 
     def server_bind(self) -> None:
@@ -83,6 +81,10 @@ class Origin(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Stop listening and end every open connection."""
+        # Wakes the thread, which else looks only twice a second whether to stop. Not all systems
+        # allow it for a listening socket; there a stop takes until the next look.
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
         self.shutdown()
         self._thread.join()
         self.server_close()

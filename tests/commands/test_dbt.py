@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import duckdb
 import jinja2
 import pytest
 import yaml
+from forks import run_command
 from harness import FakeClock, Warehouse, config_for, discover, examples, sync
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -262,12 +262,7 @@ def test_the_yaml_alone_goes_to_stdout_and_an_error_to_stderr(
     def run(config: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "config.json"
         file.write_text(json.dumps(config))
-        return subprocess.run(
-            [sys.executable, "-m", "tap_affiliate_reports", "--config", str(file), *options],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return run_command(["--config", str(file), *options], tmp_path)
 
     config = config_for(sandbox, reports=[LISTING])
     shown = run(config, "--dbt")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from forks import run_command
 from harness import FakeClock, config_for
 from hienergy_instal import CSV, HEADER, KEYS, REPORT, add, put_all
 from networks import START
@@ -205,12 +205,7 @@ def test_the_command_prints_tables_or_json(sandbox: Sandbox, tmp_path: Path) -> 
     file.write_text(json.dumps(config_for(sandbox)))
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tap_affiliate_reports", "--config", str(file), *options],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return run_command(["--config", str(file), *options], tmp_path)
 
     shown = run("--preview", "orders")
     assert (shown.returncode, shown.stderr) == (0, "")
