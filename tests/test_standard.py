@@ -27,6 +27,9 @@ CONFIG = {
         "auth_token": "sandbox-token",
         "api_url": "sandbox",
         "reports": ["*"],
+        "clicks": True,
+        # Two days are like all of them.
+        "max_click_exports": 2,
         "poll_interval_seconds": 0.05,
     },
 }
