@@ -169,6 +169,18 @@ def test_refreshes_that_a_rate_limit_keeps_back_are_an_error(
     assert "clicks" in str(run.error)
 
 
+def test_without_replays_the_line_of_the_quota_counts_what_the_quota_kept_back(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    nights = Nights(sandbox, clock)
+    nights.sync().ok()
+    clock.advance(days=1)
+    sandbox.impact.forbidden = {"Replay"}
+    run = nights.sync().ok()
+    assert run.said("clicks 2026-11-18..2026-11-18: not refreshed", logging.WARNING)
+    assert [line for line in warnings(run) if "windows not loaded" in line] == [LEFT % 23]
+
+
 def test_a_day_that_fails_does_not_stop_the_days_behind_it(
     sandbox: Sandbox, clock: FakeClock, source: SmallSource
 ) -> None:
