@@ -263,6 +263,19 @@ def test_a_full_refresh_over_nights_retires_what_it_does_not_load(
     check_exact(source, nights.warehouse, CLICKS, date(2026, 11, 5), date(2026, 11, 22))
 
 
+def test_a_backfill_without_replays_retires_what_it_does_not_load(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    """The days whose refresh is refused are loaded all the same."""
+    sandbox.impact.forbidden = {"Replay"}
+    nights = Nights(sandbox, clock, START_DATE="2026-11-05")
+    activated = []
+    for _ in range(3):
+        activated.append(is_activated(nights.sync().ok()))
+        clock.advance(days=1)
+    assert activated == [False, True, False]
+
+
 def test_other_filters_are_refused_until_a_reload_that_goes_on_over_the_nights(
     sandbox: Sandbox, clock: FakeClock, source: SmallSource
 ) -> None:

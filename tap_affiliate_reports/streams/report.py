@@ -210,7 +210,11 @@ class ReportStream(WindowedStream):
 
     def _activate_version(self) -> None:
         version = self.state.version
-        is_complete = not self.totals.skipped and not self.retirement.is_waiting
+        # A refresh that is skipped keeps rows of the present version.
+        is_complete = not self.retirement.is_waiting and all(
+            load.export.order.is_refresh or load.export.rows_ended is not None
+            for load in self.loads
+        )
         if version and self.state.version_pending and is_complete:
             self.state.end_version()
             self.write_activate_version(version)
