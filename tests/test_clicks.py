@@ -207,6 +207,49 @@ def test_a_day_that_fails_does_not_stop_the_days_behind_it(
     assert len(set(nights.requested)) == len(nights.requested) == 18
 
 
+def test_a_job_that_never_ends_does_not_stop_the_days_behind_it(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    def stick(request: LoggedRequest) -> None:
+        if request.query.get("Date") == ["2026-11-17"]:
+            # The job of the next request is that of the day before.
+            sandbox.impact.fail_next("STUCK", report=CLICKS)
+
+    nights = Nights(sandbox, clock, max_concurrent_jobs=1, job_timeout_seconds=600)
+    sandbox.on_request = stick
+    run = nights.sync()
+    assert isinstance(run.error, SyncFailed)
+    assert "clicks 2026-11-16..2026-11-16: job" in str(run.error)
+    assert "was not finished after 600 s" in str(run.error)
+    assert {*nights.days_of(run)} == {*days_back(YESTERDAY, 9)} - {date(2026, 11, 16)}
+    clock.advance(days=1)
+    run = nights.sync()
+    assert isinstance(run.error, SyncFailed)
+    again = {date(2026, 11, 17), YESTERDAY}
+    assert {*nights.days_of(run)} == {date(2026, 11, 19), *days_back(date(2026, 11, 9), 8), *again}
+
+
+@pytest.mark.parametrize("code", [400, 404])
+def test_a_day_that_the_service_refuses_does_not_stop_the_others(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource, code: int
+) -> None:
+    """Those behind it may be loaded, and those of the nights before may have changed."""
+    nights = Nights(sandbox, clock, START_DATE="2026-11-08")
+    nights.sync().ok()
+    source.put(CLICKS, YESTERDAY, ["77"])
+    clock.advance(days=1)
+    sandbox.faults.add("ClickExport[?]Date=2026-11-09", status(code), times=None)
+    run = nights.sync()
+    assert "clicks 2026-11-09..2026-11-09: " in str(run.error)
+    assert f"HTTP {code}. If the service has no clicks of so old a day, set a" in str(run.error)
+    loaded = [date(2026, 11, day) for day in (19, 8, 16, 17, 18)]
+    assert nights.days_of(run) == loaded
+    sandbox.faults.clear()
+    clock.advance(days=1)
+    nights.sync().ok()
+    check_exact(source, nights.warehouse, CLICKS, date(2026, 11, 8), date(2026, 11, 20))
+
+
 def test_a_token_without_the_scope_fails_this_stream_alone_in_one_line(
     sandbox: Sandbox, clock: FakeClock, source: SmallSource
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_affiliate_reports.errors import ExportFailed, FileError, TapError
+from tap_affiliate_reports.errors import ExportError, FileError, Rejected, TapError
 from tap_affiliate_reports.exports.export import ResultFile
 from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.schema import ADDED, Column
@@ -65,7 +65,7 @@ class ReportStream(WindowedStream):
                 if program is None or load.partition.program == program:
                     try:
                         yield from self._window(load)
-                    except (FileError, ExportFailed) as error:
+                    except (FileError, ExportError, Rejected) as error:
                         if not self._can_wait(load, error):
                             raise
                         # The others need not wait for this window.
