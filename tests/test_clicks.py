@@ -410,6 +410,33 @@ def test_it_is_no_stream_by_default(
     assert "the stream clicks is loaded with impact.clicks: true" in str(sync(config, clock).error)
 
 
+def test_it_can_be_turned_off_and_on_again(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    nights = Nights(sandbox, clock, reports=["sales"], START_DATE="2026-11-15")
+    nights.sync().ok()
+    kept = nights.state["bookmarks"][CLICKS]
+    clock.advance(days=2)
+    run = nights.sync(clicks=False).ok()
+    assert warnings(run) == []
+    assert CLICKS not in run.streams
+    assert nights.state["bookmarks"][CLICKS] == kept
+    run = nights.sync().ok()
+    assert run.bookmark(CLICKS) == "2026-11-20"
+    assert nights.requested[4:] == [date(2026, 11, 20), date(2026, 11, 19)]
+
+
+def test_a_catalog_of_before_may_have_it_when_it_is_turned_off(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    config = config_for(sandbox, clicks=True, reports=["sales"], START_DATE="2026-11-15")
+    catalog = discover(config, clock)
+    config["impact"]["clicks"] = False
+    run = sync(config, clock, catalog=catalog).ok()
+    assert CLICKS not in run.streams
+    assert run.records("sales")
+
+
 def test_the_settings_of_reports_do_not_touch_it(
     sandbox: Sandbox, clock: FakeClock, source: SmallSource
 ) -> None:
