@@ -93,6 +93,8 @@ def test_a_request_has_one_day_and_the_filters() -> None:
         "ProgramId": ["10211", "7"],
         "Date": "2026-11-18",
     }
+    unique = ExportRequest(clicks.NAME, day, day, filters={"UniqueClick": ("true", "False")})
+    assert clicks.params(unique)["UniqueClick"] == ["TRUE", "FALSE"]
     for first, last in ((None, None), (day, date(2026, 11, 19))):
         with pytest.raises(Rejected, match="by the day"):
             clicks.params(request(first, last))

@@ -15,6 +15,8 @@ from tap_affiliate_reports.sources.source import ReportOptions, ReportSpec
 NAME = "clicks"
 LOOKBACK_DAYS = 3
 SETTING = "max_click_exports"
+UNIQUE = "UniqueClick"
+"""A filter whose value is TRUE or FALSE."""
 OPTIONS = ("filters", "lookback_days")
 """The options of a report that clicks have too: their windows, keys and endpoint are fixed."""
 
@@ -105,6 +107,9 @@ def params(request: ExportRequest) -> dict[str, Any]:
         msg = f"internal error: clicks are exported by the day, not for {request.start}"
         raise Rejected(msg)
     filters = {name: list(values) for name, values in request.filters.items()}
+    if UNIQUE in filters:
+        # The documented words; a setting may have a boolean.
+        filters[UNIQUE] = [value.upper() for value in filters[UNIQUE]]
     return {**filters, "Date": request.start.isoformat()}
 
 
