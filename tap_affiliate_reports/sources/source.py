@@ -254,6 +254,6 @@ class Source(ABC):
         """
         msg = (
             f"{request.report}: a preview would need an export, because {self.name} has no "
-            "endpoint that answers at once"
+            "endpoint that returns its rows at once"
         )
         raise Rejected(msg)
