@@ -407,7 +407,9 @@ def test_it_is_no_stream_by_default(
     config = config_for(sandbox, reports=["sales"], START_DATE="2026-11-15")
     assert CLICKS not in sync(config, clock).ok().streams
     config = config_for(sandbox, reports=[CLICKS])
-    assert "the stream clicks is not a report, impact.clicks: true loads it" in str(sync(config, clock).error)
+    assert "the stream clicks is not a report, impact.clicks: true loads it" in str(
+        sync(config, clock).error
+    )
 
 
 def test_it_can_be_turned_off_and_on_again(
