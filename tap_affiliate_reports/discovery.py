@@ -91,7 +91,7 @@ class Discovery:
         self, tap: Tap, source: Source, audit: ReportWindowsStream, reserved: set[str]
     ) -> list[ReportStream]:
         reports = source.reports()
-        self.known |= {report.stream for report in reports}
+        self.known |= {*(report.stream for report in reports), *source.streams_turned_off()}
         distinct = self._distinct(source, reports, reserved)
         wanted = [one for one in distinct if self.selection.is_discovered(one)]
         source.prefetch(wanted)

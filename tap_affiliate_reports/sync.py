@@ -182,9 +182,16 @@ class Sync:
         end_date = self.config.get("end_date")
         if not end_date:
             end = last_finished_day(now, source.zone)
-            return DateRange(start, end, now, reload=self.reload)
-        end = min(now.astimezone(source.zone).date(), settings.parse_day("end_date", end_date))
-        return DateRange(start, end, now, is_end_set=True, reload=self.reload)
+            return DateRange(start, end, now, moves_on=True, reload=self.reload)
+        today, last = now.astimezone(source.zone).date(), settings.parse_day("end_date", end_date)
+        return DateRange(
+            start,
+            min(today, last),
+            now,
+            is_end_set=True,
+            moves_on=today < last,
+            reload=self.reload,
+        )
 
     def _report_gone(self, bookmarks: Mapping[str, Any]) -> None:
         """Fail the streams of the state or the catalog that discovery does not find."""

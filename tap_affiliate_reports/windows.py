@@ -77,14 +77,15 @@ class Reload:
 class DateRange:
     """The days to fetch, both inclusive, and the moment by which ages are counted.
 
-    `is_end_set` says that the last day is a setting, not the last day that is over. `reload` is
-    what is to be loaded again.
+    `is_end_set` says that the last day is a setting, not the last day that is over, `moves_on`
+    that a run of tomorrow has another last day. `reload` is what is to be loaded again.
     """
 
     start: date
     end: date
     now: datetime
     is_end_set: bool = False
+    moves_on: bool = False
     reload: Reload | None = None
 
 

@@ -174,6 +174,18 @@ def test_refreshes_that_a_rate_limit_keeps_back_are_an_error(
     assert "clicks" in str(run.error)
 
 
+def test_without_replays_the_line_of_the_quota_counts_what_the_quota_kept_back(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    nights = Nights(sandbox, clock)
+    nights.sync().ok()
+    clock.advance(days=1)
+    sandbox.impact.forbidden = {"Replay"}
+    run = nights.sync().ok()
+    assert run.said("clicks 2026-11-18..2026-11-18: not refreshed", logging.WARNING)
+    assert [line for line in warnings(run) if "windows not loaded" in line] == [LEFT % 23]
+
+
 def test_a_day_that_fails_does_not_stop_the_days_behind_it(
     sandbox: Sandbox, clock: FakeClock, source: SmallSource
 ) -> None:
@@ -198,6 +210,49 @@ def test_a_day_that_fails_does_not_stop_the_days_behind_it(
     assert nights.days_of(run)[0] == YESTERDAY + timedelta(days=1)
     assert date(2026, 11, 16) in nights.days_of(run)
     assert len(set(nights.requested)) == len(nights.requested) == 18
+
+
+def test_a_job_that_never_ends_does_not_stop_the_days_behind_it(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    def stick(request: LoggedRequest) -> None:
+        if request.query.get("Date") == ["2026-11-17"]:
+            # The job of the next request is that of the day before.
+            sandbox.impact.fail_next("STUCK", report=CLICKS)
+
+    nights = Nights(sandbox, clock, max_concurrent_jobs=1, job_timeout_seconds=600)
+    sandbox.on_request = stick
+    run = nights.sync()
+    assert isinstance(run.error, SyncFailed)
+    assert "clicks 2026-11-16..2026-11-16: job" in str(run.error)
+    assert "was not finished after 600 s" in str(run.error)
+    assert {*nights.days_of(run)} == {*days_back(YESTERDAY, 9)} - {date(2026, 11, 16)}
+    clock.advance(days=1)
+    run = nights.sync()
+    assert isinstance(run.error, SyncFailed)
+    again = {date(2026, 11, 17), YESTERDAY}
+    assert {*nights.days_of(run)} == {date(2026, 11, 19), *days_back(date(2026, 11, 9), 8), *again}
+
+
+@pytest.mark.parametrize("code", [400, 404])
+def test_a_day_that_the_service_refuses_does_not_stop_the_others(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource, code: int
+) -> None:
+    """Those behind it may be loaded, and those of the nights before may have changed."""
+    nights = Nights(sandbox, clock, START_DATE="2026-11-08")
+    nights.sync().ok()
+    source.put(CLICKS, YESTERDAY, ["77"])
+    clock.advance(days=1)
+    sandbox.faults.add("ClickExport[?]Date=2026-11-09", status(code), times=None)
+    run = nights.sync()
+    assert "clicks 2026-11-09..2026-11-09: " in str(run.error)
+    assert f"HTTP {code}. If the service has no clicks of so old a day, set a" in str(run.error)
+    loaded = [date(2026, 11, day) for day in (19, 8, 16, 17, 18)]
+    assert nights.days_of(run) == loaded
+    sandbox.faults.clear()
+    clock.advance(days=1)
+    nights.sync().ok()
+    check_exact(source, nights.warehouse, CLICKS, date(2026, 11, 8), date(2026, 11, 20))
 
 
 def test_a_token_without_the_scope_fails_this_stream_alone_in_one_line(
@@ -254,6 +309,19 @@ def test_a_full_refresh_over_nights_retires_what_it_does_not_load(
         clock.advance(days=1)
     assert activated == [False, True, False]
     check_exact(source, nights.warehouse, CLICKS, date(2026, 11, 5), date(2026, 11, 22))
+
+
+def test_a_backfill_without_replays_retires_what_it_does_not_load(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    """The days whose refresh is refused are loaded all the same."""
+    sandbox.impact.forbidden = {"Replay"}
+    nights = Nights(sandbox, clock, START_DATE="2026-11-05")
+    activated = []
+    for _ in range(3):
+        activated.append(is_activated(nights.sync().ok()))
+        clock.advance(days=1)
+    assert activated == [False, True, False]
 
 
 def test_other_filters_are_refused_until_a_reload_that_goes_on_over_the_nights(
@@ -344,7 +412,36 @@ def test_it_is_no_stream_by_default(
     config = config_for(sandbox, reports=["sales"], START_DATE="2026-11-15")
     assert CLICKS not in sync(config, clock).ok().streams
     config = config_for(sandbox, reports=[CLICKS])
-    assert "the stream clicks is loaded with impact.clicks: true" in str(sync(config, clock).error)
+    assert "the stream clicks is not a report, impact.clicks: true loads it" in str(
+        sync(config, clock).error
+    )
+
+
+def test_it_can_be_turned_off_and_on_again(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    nights = Nights(sandbox, clock, reports=["sales"], START_DATE="2026-11-15")
+    nights.sync().ok()
+    kept = nights.state["bookmarks"][CLICKS]
+    clock.advance(days=2)
+    run = nights.sync(clicks=False).ok()
+    assert warnings(run) == []
+    assert CLICKS not in run.streams
+    assert nights.state["bookmarks"][CLICKS] == kept
+    run = nights.sync().ok()
+    assert run.bookmark(CLICKS) == "2026-11-20"
+    assert nights.requested[4:] == [date(2026, 11, 20), date(2026, 11, 19)]
+
+
+def test_a_catalog_of_before_may_have_it_when_it_is_turned_off(
+    sandbox: Sandbox, clock: FakeClock, source: SmallSource
+) -> None:
+    config = config_for(sandbox, clicks=True, reports=["sales"], START_DATE="2026-11-15")
+    catalog = discover(config, clock)
+    config["impact"]["clicks"] = False
+    run = sync(config, clock, catalog=catalog).ok()
+    assert CLICKS not in run.streams
+    assert run.records("sales")
 
 
 def test_the_settings_of_reports_do_not_touch_it(

@@ -15,7 +15,7 @@ from model_loaders import Loader, merged
 from small_source import SmallSource
 
 from tap_affiliate_reports.errors import TapError
-from tap_affiliate_reports.sandbox import Sandbox
+from tap_affiliate_reports.sandbox import Sandbox, body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -623,3 +623,28 @@ class TestWhatIsLeftOver:
         assert "2026-10-05..2026-10-31" in str(run.error)
         assert "is empty where" in str(run.error)
         assert not [row for row in run.records(REPORT) if row["_deleted"]]
+
+    def test_an_empty_file_under_other_settings_is_refused_in_each_sync(
+        self,
+        sandbox: Sandbox,
+        source: SmallSource,
+        clock: FakeClock,
+        config: dict[str, Any],
+    ) -> None:
+        """The job that the first of them notes is no load of the window."""
+        loader = Loader()
+        run = sync(config, clock).ok()
+        loader.load(run.messages)
+        live = len(loader.live("sales"))
+        sandbox.faults.add("GET /storage/", body(b""), times=None)
+        other = having(config, report_options={"sales": {"filters": {"STATE": "OPEN"}}})
+        state = run.state
+        for reload in ({"RELOAD": "all"}, {}, {}):
+            clock.advance(days=1)
+            run = sync(having(other, **reload), clock, state=state)
+            loader.load(run.messages)
+            state = run.state
+            assert "is empty where" in str(run.error)
+            assert len(loader.live("sales")) == live
+        sandbox.faults.clear()
+        sync(other, clock, state=state).ok()

@@ -236,6 +236,10 @@ class Source(ABC):
         """Return the reports that can be exported."""
         return ()
 
+    def streams_turned_off(self) -> Sequence[str]:
+        """Return the streams that a setting turns off; a state or a catalog may still have them."""
+        return ()
+
     def files(self) -> Sequence[FileSpec]:
         """Return the streams of finished exports' rows."""
         return ()
@@ -250,6 +254,6 @@ class Source(ABC):
         """
         msg = (
             f"{request.report}: a preview would need an export, because {self.name} has no "
-            "endpoint that answers at once"
+            "endpoint that returns its rows at once"
         )
         raise Rejected(msg)

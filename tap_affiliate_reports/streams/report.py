@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_affiliate_reports.errors import ExportFailed, FileError, TapError
+from tap_affiliate_reports.errors import ExportError, FileError, Rejected, TapError
 from tap_affiliate_reports.exports.export import ResultFile
 from tap_affiliate_reports.run import Run
 from tap_affiliate_reports.schema import ADDED, Column
@@ -65,7 +65,7 @@ class ReportStream(WindowedStream):
                 if program is None or load.partition.program == program:
                     try:
                         yield from self._window(load)
-                    except (FileError, ExportFailed) as error:
+                    except (FileError, ExportError, Rejected) as error:
                         if not self._can_wait(load, error):
                             raise
                         # The others need not wait for this window.
@@ -210,7 +210,11 @@ class ReportStream(WindowedStream):
 
     def _activate_version(self) -> None:
         version = self.state.version
-        is_complete = not self.totals.skipped and not self.retirement.is_waiting
+        # A refresh that is skipped keeps rows of the present version.
+        is_complete = not self.retirement.is_waiting and all(
+            load.export.order.is_refresh or load.export.rows_ended is not None
+            for load in self.loads
+        )
         if version and self.state.version_pending and is_complete:
             self.state.end_version()
             self.write_activate_version(version)

@@ -23,16 +23,18 @@ class StreamTotals:
     rows: int = 0
     vanished: int = 0
     unparsed: int = 0
-    skip_reason: str = ""
-    skipped_for_quota: bool = False
+    # Those of the skipped ones that the quota kept back, and why.
+    skipped_for_quota: int = 0
+    quota_reason: str = ""
     # The rows written of the file that is being read; None between files.
     rows_of_file: int | None = None
 
     def count_skipped(self, export: Export) -> None:
         """Count an export that the flow skipped."""
         self.skipped += 1
-        self.skip_reason = export.skip_reason
-        self.skipped_for_quota = self.skipped_for_quota or export.skipped_for_quota
+        if export.skipped_for_quota:
+            self.skipped_for_quota += 1
+            self.quota_reason = export.skip_reason
 
     def summary(self, name: str, planned: int, exports: int, bookmark: str) -> Sequence[str]:
         """Return the stream's row of the table at the end of a sync."""
@@ -42,10 +44,10 @@ class StreamTotals:
 
     def quota_line(self, name: str, unit: str, *, has_quota: bool) -> str | None:
         """Return what the quota kept from being loaded, and what to do; None if nothing."""
-        if not (self.skipped and self.skipped_for_quota):
+        if not self.skipped_for_quota:
             return None
         when = "tomorrow, when the quota resets" if has_quota else "later"
-        return NOT_LOADED % (name, self.skipped, unit, self.skip_reason, when)
+        return NOT_LOADED % (name, self.skipped_for_quota, unit, self.quota_reason, when)
 
 
 def summary_lines(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -77,8 +77,9 @@ class WindowLoad(Judge):
         self, result: ResultFile, former: Sequence[FormerWindow], reload: Reload | None
     ) -> None:
         """Raise FileError if the file is empty where rows were loaded, and nobody says why."""
-        rows = self.before.rows if self.before and self.before.refreshed_at else 0
-        if self.before is None:
+        if self.before and self.before.refreshed_at:
+            rows = self.before.rows
+        else:
             rows = sum(
                 one.rows
                 for one in former

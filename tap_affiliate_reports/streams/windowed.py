@@ -100,7 +100,7 @@ class WindowedStream(TableStream):
         self.exports = [load.export for load in self.loads]
         self.totals.unchanged = plan.unchanged
         self.version = plan.state.version
-        self.adds_a_day = self.rules.newest_first and not dates.is_end_set
+        self.adds_a_day = self.rules.newest_first and dates.moves_on
         return self.exports
 
     @property

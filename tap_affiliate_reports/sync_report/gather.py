@@ -120,7 +120,7 @@ def _table(run: Run, stream: TableStream) -> StreamFacts:
         rows=totals.rows,
         loaded=totals.loaded,
         left=len(stream.exports) - totals.loaded,
-        later=totals.skipped if totals.skipped_for_quota and stream.may_be_short() else 0,
+        later=totals.skipped_for_quota if stream.may_be_short() else 0,
         unchanged=totals.unchanged,
         vanished=totals.vanished,
         unparsed=totals.unparsed,

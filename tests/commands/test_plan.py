@@ -220,11 +220,14 @@ class TestWhatItSays:
                 assert is_done is (night == nights - 1)
         world.sandbox.stop()
 
-    def test_without_new_days_clicks_take_fewer_nights(self) -> None:
+    @pytest.mark.parametrize(
+        ("end", "nights"), [("2026-11-18", 30), ("2026-11-19", 31), ("2026-12-31", None)]
+    )
+    def test_without_new_days_clicks_take_fewer_nights(self, end: str, nights: int | None) -> None:
         world = World(clicks=True)
-        world.settings |= {"max_click_exports": 1, "END_DATE": "2026-11-18"}
+        world.settings |= {"max_click_exports": 1, "END_DATE": end}
         (source,) = world.plan()["sources"]
-        assert source["clicks_nights"] == 30
+        assert source["clicks_nights"] == nights
         world.sandbox.stop()
 
     def test_no_number_of_runs_suffices_without_an_export(self, world: World) -> None:

@@ -36,6 +36,23 @@ def test_a_name_is_replaced_only_if_one_column_can_be_meant(
     assert clicks.documented_names(header) == names
 
 
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        (["Program.Id", "Program.Name"], ["ProgramId", "ProgramName"]),
+        (["Campaign.Id", "Campaign.Name", "Id"], ["ProgramId", "ProgramName", "Id"]),
+        (["Click.Id", "Program.Id", "Media.Id"], ["Id", "ProgramId", "MediaId"]),
+        (["Click.Campaign.Id", "Click.Deal.Name"], ["ProgramId", "DealName"]),
+        (["Bid.Keyword", "Device.Os"], ["BidKeyword", "Os"]),
+    ],
+)
+def test_of_a_nested_name_as_many_parts_as_possible_are_meant(
+    header: list[str], columns: list[str]
+) -> None:
+    match = match_header(clicks.documented_names(header), clicks.COLUMNS)
+    assert [column.name for _, column in match.found] == columns
+
+
 WORDS = st.sampled_from([*NAMES, "CampaignId", "CampaignName", "Fox", "id", "PROGRAM_ID"])
 SOME_HEADER = st.lists(
     st.one_of(WORDS, st.builds("{}.{}".format, st.sampled_from(["SubIds", "Ad"]), WORDS), st.text())
@@ -76,6 +93,8 @@ def test_a_request_has_one_day_and_the_filters() -> None:
         "ProgramId": ["10211", "7"],
         "Date": "2026-11-18",
     }
+    unique = ExportRequest(clicks.NAME, day, day, filters={"UniqueClick": ("true", "False")})
+    assert clicks.params(unique)["UniqueClick"] == ["TRUE", "FALSE"]
     for first, last in ((None, None), (day, date(2026, 11, 19))):
         with pytest.raises(Rejected, match="by the day"):
             clicks.params(request(first, last))

@@ -116,6 +116,10 @@ class ImpactSource(Source):
             reports.append(clicks.report_spec(self._clicks_options(), self._clicks))
         return reports
 
+    def streams_turned_off(self) -> Sequence[str]:
+        """Return `clicks`, unless the setting of this name is true."""
+        return () if self.settings[clicks.NAME] else (clicks.NAME,)
+
     def prefetch(self, reports: Iterable[ReportSpec]) -> None:
         """Fetch the MetaData of these reports in parallel."""
         self._reports.prefetch(one.id for one in reports if one.kind is self._kind)

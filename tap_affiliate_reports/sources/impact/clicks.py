@@ -15,6 +15,8 @@ from tap_affiliate_reports.sources.source import ReportOptions, ReportSpec
 NAME = "clicks"
 LOOKBACK_DAYS = 3
 SETTING = "max_click_exports"
+UNIQUE = "UniqueClick"
+"""A filter whose value is TRUE or FALSE."""
 OPTIONS = ("filters", "lookback_days")
 """The options of a report that clicks have too: their windows, keys and endpoint are fixed."""
 
@@ -70,7 +72,7 @@ COLUMNS = [
 _SYNONYMS = {"campaignid": "ProgramId", "campaignname": "ProgramName"}
 _DOCUMENTED = {column.name.lower(): column.name for column in COLUMNS}
 # A nested value may be named by its path, such as SubIds.SubId1.
-_LAST_PART = re.compile(r"[./:>|\[\]]+")
+_SEPARATOR = re.compile(r"[./:>|\[\]]+")
 
 
 def export_kind(limit: int) -> ExportKind:
@@ -105,13 +107,16 @@ def params(request: ExportRequest) -> dict[str, Any]:
         msg = f"internal error: clicks are exported by the day, not for {request.start}"
         raise Rejected(msg)
     filters = {name: list(values) for name, values in request.filters.items()}
+    if UNIQUE in filters:
+        # The documented words; a setting may have a boolean.
+        filters[UNIQUE] = [value.upper() for value in filters[UNIQUE]]
     return {**filters, "Date": request.start.isoformat()}
 
 
 def documented_names(header: Sequence[str]) -> list[str]:
     """Return the names of a file's header, the documented one where another stands for it.
 
-    `CampaignId` stands for `ProgramId`, and the last part of `SubIds.SubId1` for `SubId1`, unless
+    `CampaignId` stands for `ProgramId`, and the last parts of `SubIds.SubId1` for `SubId1`, unless
     the header has that column anyway. A name that stands for nothing is returned unchanged.
     """
     meant = [_meant(name) for name in header]
@@ -127,11 +132,14 @@ def documented_names(header: Sequence[str]) -> list[str]:
 
 def _meant(name: str) -> str:
     """Return the documented name that a name of another form stands for; "" for none."""
-    parts = [_letters(part) for part in _LAST_PART.split(name)]
-    last = next((part for part in reversed(parts) if part), "")
-    if synonym := _SYNONYMS.get(last):
-        return synonym
-    return _DOCUMENTED.get(last, "") if last != _letters(name) else ""
+    parts = [letters for part in _SEPARATOR.split(name) if (letters := _letters(part))]
+    for place in range(len(parts)):
+        last_parts = "".join(parts[place:])
+        if synonym := _SYNONYMS.get(last_parts):
+            return synonym
+        if documented := _DOCUMENTED.get(last_parts):
+            return documented if place else ""
+    return ""
 
 
 def _letters(name: str) -> str:

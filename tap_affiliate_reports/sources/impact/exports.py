@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from tap_affiliate_reports.errors import Rejected, UnknownJobState
+from tap_affiliate_reports.errors import NotFound, Rejected, UnknownJobState
 from tap_affiliate_reports.exports.job import ExportJob, ExportRequest, ExportSource, JobState
 from tap_affiliate_reports.formats import ResultFormat, csv, records
 from tap_affiliate_reports.http import NotReady, disk
@@ -70,7 +70,7 @@ class ImpactExports(ExportSource):
         params["ResultFormat"] = "CSV"
         try:
             reply = self.api.client.json(path, params, may_repeat=spend_again)
-        except Rejected as error:
+        except (NotFound, Rejected) as error:  # bad input may be answered with 404
             msg = f"{error}. {advice}"
             raise Rejected(msg) from None
         answer = reply.document

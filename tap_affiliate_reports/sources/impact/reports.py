@@ -26,7 +26,7 @@ from tap_affiliate_reports.sources.similar import similar
 from tap_affiliate_reports.sources.values import Document, is_true, text_of
 
 METADATA_THREADS = 5
-BY_SETTING = "; the stream clicks is loaded with impact.clicks: true"
+BY_SETTING = "; the stream clicks is not a report, impact.clicks: true loads it"
 
 logger = logging.getLogger(__name__)
 
