@@ -80,8 +80,8 @@ class Case:
 
 def skipped(name: str, count: int = 2) -> Table:
     stream = Table(name)
-    stream.totals.skipped, stream.totals.skipped_for_quota = count, True
-    stream.totals.skip_reason = QUOTA
+    stream.totals.skipped = stream.totals.skipped_for_quota = count
+    stream.totals.quota_reason = QUOTA
     return stream
 
 

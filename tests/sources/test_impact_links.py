@@ -17,7 +17,14 @@ from tap_affiliate_reports.sandbox import Sandbox
 from tap_affiliate_reports.settings import complete
 from tap_affiliate_reports.settings.masking import without_users
 from tap_affiliate_reports.sources import SOURCES
-from tap_affiliate_reports.sources.impact.links import Link, check, is_link, read_link, resolved
+from tap_affiliate_reports.sources.impact.links import (
+    DROPPED,
+    Link,
+    check,
+    is_link,
+    read_link,
+    resolved,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +92,7 @@ class TestReading:
 
     @given(
         filters=st.dictionaries(
-            st.text(min_size=1).filter(lambda name: name.lower() not in {"page", "pagesize"}),
+            st.text(min_size=1).filter(lambda name: name.lower() not in DROPPED),
             st.lists(st.text(), min_size=1, max_size=3),
             max_size=4,
         ),
