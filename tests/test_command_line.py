@@ -151,8 +151,8 @@ def test_about_tells_every_setting_and_marks_secrets(tap: Tap) -> None:
     impact = settings["impact"]["properties"]
     assert impact.keys() == {
         "account_sid", "auth_token", "api_url", "api_version", "timezone", "reports",
-        "program_ids", "window", "lookback_days", "result_max_age_hours", "max_exports",
-        "max_concurrent_jobs", "poll_interval_seconds", "job_timeout_seconds",
+        "program_ids", "window", "lookback_days", "result_max_age_hours", "max_exports", "clicks",
+        "max_click_exports", "max_concurrent_jobs", "poll_interval_seconds", "job_timeout_seconds",
         "max_wait_seconds", "report_options",
     }  # fmt: skip
     assert impact["auth_token"]["secret"] is True
