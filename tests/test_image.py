@@ -64,6 +64,12 @@ def test_the_version_is_a_label() -> None:
     ) == 1
 
 
+def test_what_it_copies_is_not_ignored() -> None:
+    copied = [rest.split()[:-1] for rest in given("COPY") if not rest.startswith("--from")]
+    kept = re.findall("^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(name for names in copied for name in names) == sorted(kept)
+
+
 @pytest.mark.slow
 def test_hadolint_finds_nothing() -> None:
     subprocess.run(
@@ -85,7 +91,7 @@ class Image:
             capture_output=True,
             text=True,
             timeout=900,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
