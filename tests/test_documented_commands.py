@@ -44,8 +44,8 @@ ELSEWHERE = {
     "lint-imports": (".ci/run", "uv run lint-imports"),
     "mypy": (".ci/run", "uv run mypy"),
     "python docs/generate_settings.py": ("tests/test_docs.py", "generate_settings.py"),
+    "python docs/generate_plugin.py": ("tests/test_plugin.py", "generate_plugin.py"),
     "meltano run demo": ("tests/test_chain.py", '"run", "--no-install", "demo"'),
-    "meltano install": ("tests/conftest.py", 'install("install", "extractors"'),
     "meltano config test tap-affiliate-reports": ("tests/test_chain.py", '"config", "test"'),
     'dbt build --select "source:affiliate+"': ("tests/test_dbt_build.py", 'dbt("build"'),
     "dbt source freshness": ("tests/test_dbt_build.py", 'dbt("source", "freshness")'),
@@ -59,11 +59,18 @@ ELSEWHERE = {
     ),
 }  # fmt: skip
 
+# Sections of README of which another test runs each line.
+OWN_TESTS = {
+    "Your own Meltano project": "tests/test_plugin.py",
+    "Docker": "tests/test_image.py",
+}
+SECTIONS = re.compile(rf"^## ({'|'.join(OWN_TESTS)})\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
+
 
 def found() -> Iterator[tuple[str, str]]:
     """Yield the page and each command of it, without `uv run`, comments and what is left out."""
     for page in PAGES:
-        text = page.read_text()
+        text = SECTIONS.sub("", page.read_text())
         lines = [
             line
             for language, block in FENCE.findall(text)
@@ -93,6 +100,10 @@ def test_every_command_is_run() -> None:
     assert set(COMMANDS) - run == set(ELSEWHERE)
     for name, words in ELSEWHERE.values():
         assert words in " ".join((ROOT / name).read_text().split()), f"{name}: {words}"
+    readme = (ROOT / "README.md").read_text()
+    for title, name in OWN_TESTS.items():
+        assert f"\n## {title}\n" in readme
+        assert f"## {title}" in (ROOT / name).read_text()
 
 
 def shell(script: str, folder: Path, **environment: str) -> str:
