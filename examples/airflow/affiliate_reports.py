@@ -16,7 +16,7 @@ NAMES = [one["name"] for one in yaml.safe_load((HERE / "accounts.yml").read_text
 
 with DAG(
     "affiliate_reports",
-    schedule="0 13 * * *",  # yesterday is over for six hours in all of America by then
+    schedule="0 15 * * *",  # yesterday is over for six hours by then, from New York to Los Angeles
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
