@@ -137,12 +137,13 @@ def behind(plan: Mapping[str, Any], latest: date) -> list[str]:
     found = list(plan["errors"])
     for source in plan["sources"]:
         for stream in source["streams"]:
-            # Clicks are loaded from the newest day back, and the days before it follow.
+            last = latest.isoformat()
             missing = [window for window in stream["new"] if window["end"] is not None]
             if stream["stream"] == "clicks":
-                missing = missing and [max(missing, key=lambda window: window["end"])]
-            days = [window["start"] for window in missing if window["start"] <= latest.isoformat()]
-            if days and (stream["complete_until"] or "") < latest.isoformat():
+                # They are loaded from the newest day back, so older days may follow for weeks.
+                missing = [window for window in missing if window["end"] >= last]
+            days = [window["start"] for window in missing if window["start"] <= last]
+            if days and (stream["complete_until"] or "") < last:
                 found.append(f"{stream['stream']} lacks {min(days)}")
     return found
 
