@@ -70,12 +70,12 @@ def run(name: str, command: Sequence[str]) -> int:
     return subprocess.run(command, env=own, cwd=PROJECT, check=False).returncode
 
 
-def plan_of(name: str) -> dict[str, Any]:
+def plan_of(account: Mapping[str, str]) -> dict[str, Any]:
     """Return the plan of an account's next sync, with the state that the last one left."""
-    own = environment(accounts()[name])
+    own = environment(account)
     state = Path(own["MELTANO_SYS_DIR_ROOT"]) / "state.json"
     place = own.get("MELTANO_ENVIRONMENT") or "dev"
-    state_id = f"{place}:{TAP}-to-{LOADER}:{name}"
+    state_id = f"{place}:{TAP}-to-{LOADER}:{account['name']}"
     state.write_text(_meltano(own, "state", "get", state_id))
     said = _meltano(own, "invoke", f"{TAP}:plan", "--json", "--state", str(state))
     plan: dict[str, Any] = json.loads(said)
@@ -97,15 +97,15 @@ def _meltano(own: Mapping[str, str], *arguments: str) -> str:
 def plans() -> dict[str, dict[str, Any]]:
     """Return the plan of each account, or what kept it from being made."""
 
-    def tried(name: str) -> dict[str, Any]:
+    def tried(account: Mapping[str, str]) -> dict[str, Any]:
         try:
-            return plan_of(name)
+            return plan_of(account)
         except (SystemExit, ValueError) as error:
             return {"ok": False, "sources": [], "errors": [str(error)]}
 
-    names = list(accounts())
+    listed = accounts()
     with ThreadPoolExecutor(WORKERS) as pool:
-        return dict(zip(names, pool.map(tried, names), strict=True))
+        return dict(zip(listed, pool.map(tried, listed.values()), strict=True))
 
 
 def show_plan() -> int:
